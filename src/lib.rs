@@ -12,4 +12,5 @@
 pub mod accesslog;
 pub mod event;
 pub mod limits;
+pub mod sketch;
 pub mod wire;
