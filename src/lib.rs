@@ -13,4 +13,5 @@ pub mod accesslog;
 pub mod event;
 pub mod limits;
 pub mod sketch;
+pub mod tick;
 pub mod wire;
