@@ -14,4 +14,5 @@ pub mod event;
 pub mod limits;
 pub mod sketch;
 pub mod tick;
+pub mod window;
 pub mod wire;

@@ -17,7 +17,17 @@ pub use names::{Names, name_hash};
 pub use routes::{RouteStats, RouteTable};
 pub use sample::{Sample, class_name};
 pub use totals::Totals;
+pub(crate) use types::OTHER;
 pub use types::TypeCounts;
+
+/// Whether an event was counted under its own names, or together with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// Under its route.
+    pub route: bool,
+    /// Under its type.
+    pub kind: bool,
+}
 
 /// Everything that is counted of a tick, or of a minute.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,10 +39,17 @@ pub struct TickSummary {
 }
 
 impl TickSummary {
-    /// Counts an event; `routes_max` is how many distinct routes are told apart.
-    pub fn add(&mut self, sample: &Sample<'_>, names: &mut Names, routes_max: usize) {
-        self.totals.add(sample, names);
-        self.routes.add(sample, names, routes_max);
+    /// Counts an event; `routes_max` is how many distinct routes are told apart. Says under which
+    /// names it was counted.
+    pub fn add(
+        &mut self,
+        sample: &Sample<'_>,
+        names: &mut Names,
+        routes_max: usize,
+    ) -> Admitted {
+        let kind = self.totals.add(sample, names);
+        let route = self.routes.add(sample, names, routes_max);
+        Admitted { route, kind }
     }
 
     /// Adds another summary, whole.
@@ -48,4 +65,4 @@ impl TickSummary {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -42,18 +42,20 @@ pub struct RouteTable {
 
 impl RouteTable {
     /// Counts an event; `routes_max` is how many distinct routes are told apart.
-    pub fn add(&mut self, sample: &Sample<'_>, names: &mut Names, routes_max: usize) {
+    /// Whether it was counted under its own route.
+    pub fn add(&mut self, sample: &Sample<'_>, names: &mut Names, routes_max: usize) -> bool {
         let errors = u64::from(sample.is_error);
         let Some(row) = self.row(sample.route_hash, sample.route, names, routes_max) else {
             self.other_events += 1;
             self.other_errors += errors;
-            return;
+            return false;
         };
         row.events += 1;
         row.errors += errors;
         if let Some((bin, _)) = sample.latency {
             row.latency.add_bin(bin);
         }
+        true
     }
 
     /// Adds another table, whole.

@@ -29,14 +29,14 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Counts an event.
-    pub fn add(&mut self, sample: &Sample<'_>, names: &mut Names) {
+    /// Counts an event. Whether it was counted under its own type.
+    pub fn add(&mut self, sample: &Sample<'_>, names: &mut Names) -> bool {
         self.events += 1;
         self.errors += u64::from(sample.is_error);
         if let Some(class) = sample.class {
             self.classes[usize::from(class)] += 1;
         }
-        self.types.add(sample.kind, names);
+        let admitted = self.types.add(sample.kind, names);
         if let Some(actor) = sample.actor {
             self.users.add(actor);
         }
@@ -48,6 +48,7 @@ impl Totals {
         }
         self.skewed += u64::from(sample.is_skewed);
         self.last_event_ms = self.last_event_ms.max(Some(sample.at_ms));
+        admitted
     }
 
     /// Adds another.

@@ -13,8 +13,9 @@ pub(crate) const OTHER: &str = "other";
 pub struct TypeCounts(Vec<(u64, Arc<str>, u64)>);
 
 impl TypeCounts {
-    /// Counts an event, as `other` when there are 100 types already and this is not one of them.
-    pub fn add(&mut self, kind: &str, names: &mut Names) {
+    /// Counts an event, as `other` when there are 100 types already and this is not one of them:
+    /// then it says `false`.
+    pub fn add(&mut self, kind: &str, names: &mut Names) -> bool {
         let hash = name_hash(kind);
         if let Some(count) = self.find(hash, kind) {
             *count += 1;
@@ -22,7 +23,9 @@ impl TypeCounts {
             self.0.push((hash, names.intern(hash, kind), 1));
         } else {
             self.add_many(name_hash(OTHER), &OTHER.into(), 1);
+            return false;
         }
+        true
     }
 
     /// Adds what was counted elsewhere; never refuses a type.
