@@ -12,6 +12,7 @@
 pub mod accesslog;
 pub mod event;
 pub mod limits;
+pub mod rollup;
 pub mod sketch;
 pub mod tick;
 pub mod window;

@@ -41,12 +41,7 @@ pub struct TickSummary {
 impl TickSummary {
     /// Counts an event; `routes_max` is how many distinct routes are told apart. Says under which
     /// names it was counted.
-    pub fn add(
-        &mut self,
-        sample: &Sample<'_>,
-        names: &mut Names,
-        routes_max: usize,
-    ) -> Admitted {
+    pub fn add(&mut self, sample: &Sample<'_>, names: &mut Names, routes_max: usize) -> Admitted {
         let kind = self.totals.add(sample, names);
         let route = self.routes.add(sample, names, routes_max);
         Admitted { route, kind }

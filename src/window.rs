@@ -5,6 +5,7 @@
 //! window is bounded only when it is rendered. It reads no clock: the caller says which tick it is.
 //! Driven by the daemon's aggregator.
 
+mod codec;
 mod point;
 mod ranked;
 mod render;
@@ -13,6 +14,7 @@ mod routes;
 mod tests;
 mod ticks;
 
+pub use codec::{decode_frame, decode_point, encode_frame};
 pub use point::{Point, columns};
 pub use ranked::{RouteSort, Routes, ranked};
 pub use render::Around;

@@ -162,7 +162,8 @@ mod tests {
             merged.merge(&of(0..n / 2));
             let mut other_way = of(0..n / 2);
             other_way.merge(&of(n / 3..n));
-            let counts = [&backwards, &merged, &other_way, &round_trip(&merged)].map(|s| s.count());
+            let counts =
+                [&backwards, &merged, &other_way, &round_trip(&merged)].map(Distinct::count);
             assert_eq!(counts, [whole.count(); 4], "{n}");
         }
     }

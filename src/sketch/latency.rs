@@ -24,7 +24,11 @@ fn ln_gamma() -> f64 {
 
 /// The bin of a latency of `ms`; negative and NaN count as 0, more than ten years as ten years.
 pub fn bin_of(ms: f64) -> i16 {
-    if ms >= SMALLEST_MS { (ms.min(3e11).ln() * (1.0 / ln_gamma())).ceil() as i16 } else { ZERO_BIN }
+    if ms >= SMALLEST_MS {
+        (ms.min(3e11).ln() * (1.0 / ln_gamma())).ceil() as i16
+    } else {
+        ZERO_BIN
+    }
 }
 
 /// The value a bin stands for, ms, to four digits: within 1 % of every value of the bin.
@@ -71,7 +75,8 @@ impl LatencyBins {
             self.reach(low);
             self.reach(high);
             let from = (low - self.first) as usize;
-            let theirs = &other.counts[(low - other.first) as usize..=(high - other.first) as usize];
+            let theirs =
+                &other.counts[(low - other.first) as usize..=(high - other.first) as usize];
             self.counts[from..].iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
         }
     }
@@ -82,7 +87,8 @@ impl LatencyBins {
         self.zero -= other.zero;
         if let (Some(low), Some(high)) = other.occupied() {
             let from = (low - self.first) as usize;
-            let theirs = &other.counts[(low - other.first) as usize..=(high - other.first) as usize];
+            let theirs =
+                &other.counts[(low - other.first) as usize..=(high - other.first) as usize];
             self.counts[from..].iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine -= theirs);
         }
     }
@@ -224,7 +230,9 @@ mod tests {
 
     fn of(values: &[f64]) -> LatencyBins {
         let mut bins = LatencyBins::default();
-        values.iter().for_each(|ms| bins.add(*ms));
+        for ms in values {
+            bins.add(*ms);
+        }
         bins
     }
 
@@ -281,7 +289,11 @@ mod tests {
     #[test]
     fn values_are_short_to_write() {
         for bin in -600..1_400 {
-            assert!(format!("{}", value_of(bin)).trim_matches('0').len() <= 14, "{}", value_of(bin));
+            assert!(
+                format!("{}", value_of(bin)).trim_matches('0').len() <= 14,
+                "{}",
+                value_of(bin)
+            );
         }
     }
 }

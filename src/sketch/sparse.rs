@@ -108,7 +108,9 @@ mod tests {
 
     fn of(bins: &[i16]) -> SparseBins {
         let mut sparse = SparseBins::default();
-        bins.iter().for_each(|bin| sparse.add_bin(*bin));
+        for bin in bins {
+            sparse.add_bin(*bin);
+        }
         sparse
     }
 

@@ -18,7 +18,6 @@ pub fn name_hash(name: &str) -> u64 {
     SEED.hash_one(name)
 }
 
-
 /// Shared names.
 #[derive(Debug, Default)]
 pub struct Names {

@@ -41,7 +41,9 @@ fn summary(draws: &[Draw]) -> TickSummary {
 
 fn merged(parts: &[&TickSummary]) -> TickSummary {
     let mut all = TickSummary::default();
-    parts.iter().for_each(|part| all.merge(part));
+    for part in parts {
+        all.merge(part);
+    }
     all
 }
 

@@ -44,8 +44,8 @@ impl Point {
     }
 
     /// The numbers of a bucket.
-    pub fn bucket(totals: &Totals) -> Self {
-        Self::with(totals, &totals.latency, totals.users.count())
+    pub(crate) fn bucket(totals: &Totals, active_users: u64) -> Self {
+        Self::with(totals, &totals.latency, active_users)
     }
 
     fn with(sums: &Totals, bins: &LatencyBins, active_users: u64) -> Self {
@@ -60,7 +60,10 @@ impl Point {
 }
 
 /// Points as columns, `None` being a tick nobody was up for. A class that never occurs is absent.
-pub fn columns(points: impl Iterator<Item = (i64, Option<Point>)> + Clone) -> History {
+pub fn columns<P>(points: &P) -> History
+where
+    P: Iterator<Item = (i64, Option<Point>)> + Clone,
+{
     let mut history = History::default();
     for (tick, point) in points.clone() {
         let latency = point.and_then(|point| point.latency);

@@ -108,11 +108,11 @@ pub(super) fn route_row(
 }
 
 /// Errors per event, to six digits.
-fn ratio(errors: u64, events: u64) -> Option<f64> {
+pub(super) fn ratio(errors: u64, events: u64) -> Option<f64> {
     (events > 0).then(|| (errors as f64 / events as f64 * 1e6).round() / 1e6)
 }
 
-fn classes(counts: &[u64; 5]) -> BTreeMap<String, u64> {
+pub(super) fn classes(counts: &[u64; 5]) -> BTreeMap<String, u64> {
     let some = counts.iter().enumerate().filter(|(_, count)| **count > 0);
     some.map(|(index, count)| (class_name(index).to_owned(), *count)).collect()
 }

@@ -58,9 +58,8 @@ impl WindowRoutes {
         self.other_events -= tick.other_events;
         self.other_errors -= tick.other_errors;
         for row in tick.rows() {
-            let same = |mine: &WindowRoute| {
-                Arc::ptr_eq(&mine.name, &row.name) || mine.name == row.name
-            };
+            let same =
+                |mine: &WindowRoute| Arc::ptr_eq(&mine.name, &row.name) || mine.name == row.name;
             if let Ok(mut slot) = self.table.find_entry(row.hash(), same) {
                 let mine = slot.get_mut();
                 mine.events -= row.events;

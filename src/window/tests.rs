@@ -64,7 +64,8 @@ fn exact(events: &[(i64, Draw)], secs: u32, tick: i64) -> (Aggregate, Vec<f64>) 
     aggregate.active_sessions = sessions.len() as u64;
     for (nth, (name, (events, errors))) in rows.into_iter().enumerate() {
         if nth < 10 {
-            let row = super::render::route_row(&name.into(), (events, errors), &LatencyBins::default());
+            let row =
+                super::render::route_row(&name.into(), (events, errors), &LatencyBins::default());
             aggregate.top_routes.push(row);
         } else {
             aggregate.other_routes.routes += 1;
@@ -82,10 +83,9 @@ fn near(value: f64, exact: f64, error: f64) -> bool {
 fn agree(got: &Aggregate, events: &[(i64, Draw)], secs: u32) {
     let (mut want, latencies) = exact(events, secs, got.tick);
     // Exact to about 380, then three standard errors.
-    for (got, want) in [
-        (got.active_users, want.active_users),
-        (got.active_sessions, want.active_sessions),
-    ] {
+    for (got, want) in
+        [(got.active_users, want.active_users), (got.active_sessions, want.active_sessions)]
+    {
         assert!(near(got as f64, want as f64, if want < 380 { 0.0 } else { 0.048 }));
     }
     match got.latency_ms {
@@ -147,7 +147,10 @@ proptest! {
                         agree(&got, &events, window.secs());
                         prop_assert_eq!(Point::of(&got), Point::at(&mut ticks, window.secs(), newest));
                         let anew = Window::merged(window.secs(), newest, &ticks);
-                        prop_assert_eq!(anew.render(&mut ticks, &Around::default()), got);
+                        prop_assert_eq!(&anew.render(&mut ticks, &Around::default()), &got);
+                        let bytes = encode_frame(&got);
+                        prop_assert_eq!(decode_point(&bytes), Ok(Point::of(&got)));
+                        prop_assert_eq!(decode_frame(&bytes, window.secs(), newest), Ok(got));
                     }
                     // A late event changes the points of the ticks after its own.
                     for tick in std::mem::take(&mut late) {
@@ -166,8 +169,9 @@ proptest! {
 #[test]
 fn columns_are_null_where_nobody_was_up_or_nothing_was_measured() {
     let idle = Point::default();
-    let busy = Point { events: 3, classes: [0, 2, 0, 0, 1], latency: Some([1.0, 2.0, 3.0]), ..idle };
-    let history = columns([(7, Some(busy)), (8, None), (9, Some(idle))].into_iter());
+    let busy =
+        Point { events: 3, classes: [0, 2, 0, 0, 1], latency: Some([1.0, 2.0, 3.0]), ..idle };
+    let history = columns(&[(7, Some(busy)), (8, None), (9, Some(idle))].into_iter());
     assert_eq!(history.tick, [7, 8, 9]);
     assert_eq!(history.events, [Some(3), None, Some(0)]);
     assert_eq!(history.p95, [Some(2.0), None, None]);

@@ -5,7 +5,7 @@
 //! at both ends. Summaries are shared: whoever holds a copy of the pointers reads them as they were.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+use std::ops::{Bound, RangeInclusive};
 use std::sync::Arc;
 
 use crate::sketch::{Distinct, DistinctUnion};
@@ -50,9 +50,10 @@ impl Ticks {
         &self,
         span: RangeInclusive<i64>,
     ) -> impl DoubleEndedIterator<Item = (i64, &Arc<TickSummary>)> {
-        // An empty range is no reason to panic.
-        let (from, to) = (*span.start(), (*span.end()).max(*span.start() - 1));
-        self.ticks.range(from..to + 1).map(|(tick, summary)| (*tick, summary))
+        // `BTreeMap::range` panics on a range that ends before it starts.
+        let end =
+            (Bound::Included(*span.start()), Bound::Excluded((*span.end() + 1).max(*span.start())));
+        self.ticks.range(end).map(|(tick, summary)| (*tick, summary))
     }
 
     /// A copy of the pointers of a span.
