@@ -1,1 +1,3 @@
 //! From bytes to acknowledged events: decode, validate, dedupe, journal, verdict.
+
+pub mod socket;
