@@ -1,0 +1,1 @@
+//! What REST answers besides ingest: events, aggregates, history, routes, health, metrics, assets.

@@ -1,0 +1,1 @@
+//! One frame a room a tick, encoded once, to every subscriber; no queue a session.

@@ -1,0 +1,1 @@
+//! From bytes to acknowledged events: decode, validate, dedupe, journal, verdict.

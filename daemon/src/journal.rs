@@ -1,0 +1,1 @@
+//! The durable heart: append-only segments of checksummed blocks, group commit, recovery.

@@ -1,0 +1,16 @@
+//! The Pulseboard daemon: ingest -> journal -> aggregate -> store -> broadcast.
+//!
+//! A library so that tests and benchmarks can build its stages one by one; the binary in `main.rs`
+//! only reads the command line and runs [`app`]. Stages meet in [`app`] and nowhere else.
+
+pub mod aggregate;
+pub mod api;
+pub mod app;
+pub mod broadcast;
+pub mod clock;
+pub mod config;
+pub mod ingest;
+pub mod journal;
+pub mod server;
+pub mod shutdown;
+pub mod store;

@@ -1,0 +1,1 @@
+//! The listener and the HTTP connections: accept, limits of a connection, upgrade, shutdown.

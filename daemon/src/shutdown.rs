@@ -1,0 +1,1 @@
+//! Who must stop, in which order, and how long each may take.

@@ -1,0 +1,1 @@
+//! Where frames, ticks and rollups are kept.

@@ -1,0 +1,2 @@
+//! Placeholder until its stages land.
+fn main() {}
