@@ -3,8 +3,9 @@
 //
 //   npm run mock -- --port 3000 --rate 200        traffic of its own, history filled back
 //   POST /mock {"sockets":"refuse"|"accept"|"drop"|"lag", "rest":"refuse"|"deny"|"accept", "behindMs":N, "rate":N}
-import { createServer } from "node:http";
+
 import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -20,7 +21,12 @@ export const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
   "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const MIME = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
+const MIME = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+};
 
 const problem = (status, code, title, detail) => ({ type: "about:blank", title, status, code, detail });
 
@@ -33,7 +39,8 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
   let tick = Math.floor((Date.now() - GRACE_MS) / 1000) - 1;
 
   if (rate > 0) {
-    for (const t of range(tick - history - 60, tick)) for (const e of eventsOf(t, rate)) model.add(e, t * 1000 + 999);
+    for (const t of range(tick - history - 60, tick))
+      for (const e of eventsOf(t, rate)) model.add(e, t * 1000 + 999);
   } else model.tick(tick);
   for (const window of Object.keys(WINDOWS)) frames[window] = model.aggregate(window, tick);
 
@@ -115,10 +122,13 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
 
   let timer;
   function schedule() {
-    timer = setTimeout(() => {
-      while ((tick + 2) * 1000 + GRACE_MS <= Date.now()) nextTick();
-      schedule();
-    }, Math.max(1, (tick + 2) * 1000 + GRACE_MS - Date.now()));
+    timer = setTimeout(
+      () => {
+        while ((tick + 2) * 1000 + GRACE_MS <= Date.now()) nextTick();
+        schedule();
+      },
+      Math.max(1, (tick + 2) * 1000 + GRACE_MS - Date.now()),
+    );
   }
   schedule();
 
@@ -143,7 +153,10 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
     const file = join(dist, normalize(path === "/" ? "/index.html" : path));
     try {
       const body = readFileSync(file);
-      response.writeHead(200, { "content-type": MIME[extname(file)] ?? "application/octet-stream", "content-security-policy": CSP });
+      response.writeHead(200, {
+        "content-type": MIME[extname(file)] ?? "application/octet-stream",
+        "content-security-policy": CSP,
+      });
       response.end(body);
     } catch {
       json(response, 404, problem(404, "not_found", "Not found", "no such page"));
@@ -165,11 +178,16 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
       if (!url.pathname.startsWith("/api/")) return asset(url.pathname, response);
       if (control.rest === "refuse") return request.socket.destroy();
       if (control.rest === "deny") {
-        return json(response, 403, problem(403, "dev_mode_is_local", "Forbidden", "without a key only loopback requests are answered"));
+        return json(
+          response,
+          403,
+          problem(403, "dev_mode_is_local", "Forbidden", "without a key only loopback requests are answered"),
+        );
       }
       if (url.pathname === "/api/aggregates") {
         const window = url.searchParams.get("window") ?? "5s";
-        if (!(window in WINDOWS)) return json(response, 422, problem(422, "unknown_window", "Unknown window", window));
+        if (!(window in WINDOWS))
+          return json(response, 422, problem(422, "unknown_window", "Unknown window", window));
         const since = url.searchParams.get("since");
         const at = url.searchParams.get("at");
         const answer = snapshot(window, since === null ? undefined : Number(since));
@@ -186,14 +204,21 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
           const answer = ingest(Array.isArray(parsed) ? parsed : [parsed]);
           return json(response, 200, { ...answer, durable: true });
         } catch {
-          return json(response, 400, problem(400, "malformed_json", "Malformed JSON", "the body is not JSON"));
+          return json(
+            response,
+            400,
+            problem(400, "malformed_json", "Malformed JSON", "the body is not JSON"),
+          );
         }
       }
       return json(response, 404, problem(404, "not_found", "Not found", url.pathname));
     });
   });
 
-  const sockets = new WebSocketServer({ noServer: true, handleProtocols: (offered) => (offered.has("pulseboard.v1") ? "pulseboard.v1" : false) });
+  const sockets = new WebSocketServer({
+    noServer: true,
+    handleProtocols: (offered) => (offered.has("pulseboard.v1") ? "pulseboard.v1" : false),
+  });
   server.on("upgrade", (request, stream, head) => {
     if (!request.url.startsWith("/ws") || control.sockets === "refuse") return stream.destroy();
     sockets.handleUpgrade(request, stream, head, (socket) => welcome(socket));
@@ -230,7 +255,8 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
         session.rooms.delete(room.replace("window:", ""));
         send(session, { op: "unsubscribed", room });
       }
-    } else if (message.op === "publish") send(session, { op: "ack", id: message.id, ...ingest(message.events) });
+    } else if (message.op === "publish")
+      send(session, { op: "ack", id: message.id, ...ingest(message.events) });
     else if (message.op === "ping") send(session, { op: "pong", id: message.id });
     else send(session, { op: "error", code: "unknown_op", message: `unknown op ${message.op}` });
   }
@@ -256,7 +282,9 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { values } = parseArgs({ options: { port: { type: "string", default: "3000" }, rate: { type: "string", default: "0" } } });
+  const { values } = parseArgs({
+    options: { port: { type: "string", default: "3000" }, rate: { type: "string", default: "0" } },
+  });
   const mock = await startMock({ port: Number(values.port), rate: Number(values.rate) });
   console.log(`listening on ${mock.url}`);
 }

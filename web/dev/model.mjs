@@ -27,13 +27,15 @@ export class Model {
 
   /** Takes one event in; answers "accepted", "duplicate" or a rejection. */
   add(event, nowMs) {
-    if (event === null || typeof event !== "object") return { code: "not_an_object", message: "an event is an object" };
+    if (event === null || typeof event !== "object")
+      return { code: "not_an_object", message: "an event is an object" };
     for (const field of ["type", "route"]) {
       if (typeof event[field] !== "string" || event[field] === "") {
         return { code: `${field}_missing`, message: `\`${field}\` is required`, field };
       }
     }
-    if (event.route.length > 512) return { code: "route_too_long", message: "`route` is over 512 bytes", field: "route" };
+    if (event.route.length > 512)
+      return { code: "route_too_long", message: "`route` is over 512 bytes", field: "route" };
     if (event.eventId !== undefined) {
       if (this.ids.has(event.eventId)) return "duplicate";
       this.ids.add(event.eventId);
@@ -100,7 +102,8 @@ export class Model {
       const statusClass = classOf(event);
       if (statusClass) statusClasses[statusClass] = (statusClasses[statusClass] ?? 0) + 1;
       types[event.type] = (types[event.type] ?? 0) + 1;
-      if (!routes.has(event.route)) routes.set(event.route, { route: event.route, events: 0, errors: 0, latencies: [] });
+      if (!routes.has(event.route))
+        routes.set(event.route, { route: event.route, events: 0, errors: 0, latencies: [] });
       const row = routes.get(event.route);
       row.events += 1;
       if (isError(event)) {
@@ -163,8 +166,19 @@ export class Model {
 
   /** Columns of the sliding window for the given ticks; null for ticks nobody was up. */
   history(window, ticks) {
-    const columns = { tick: ticks, events: [], activeUsers: [], errors: [], statusClasses: {}, p50: [], p95: [], p99: [] };
-    const aggregates = ticks.map((t) => (this.firstTick === undefined || t < this.firstTick ? null : this.aggregate(window, t)));
+    const columns = {
+      tick: ticks,
+      events: [],
+      activeUsers: [],
+      errors: [],
+      statusClasses: {},
+      p50: [],
+      p95: [],
+      p99: [],
+    };
+    const aggregates = ticks.map((t) =>
+      this.firstTick === undefined || t < this.firstTick ? null : this.aggregate(window, t),
+    );
     const classes = new Set(aggregates.flatMap((a) => (a ? Object.keys(a.statusClasses) : [])));
     for (const name of classes) {
       columns.statusClasses[name] = aggregates.map((a) => (a ? (a.statusClasses[name] ?? 0) : null));
@@ -179,7 +193,7 @@ export class Model {
   }
 }
 
-/** RFC 7386: the merge patch that turns `before` into `after`. */
+/** RFC 7396: the merge patch that turns `before` into `after`. */
 export function mergePatch(before, after) {
   const patch = {};
   for (const key of Object.keys(before)) if (!(key in after)) patch[key] = null;

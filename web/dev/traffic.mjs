@@ -38,14 +38,19 @@ export function eventsOf(tick, perSecond) {
   const events = [];
   for (let i = 0; i < count; i++) {
     let pick = rnd() * TOTAL;
-    const [route, , base] = ROUTES.find(([, weight]) => (pick -= weight) <= 0) ?? ROUTES[0];
+    const [route, , base] =
+      ROUTES.find(([, weight]) => {
+        pick -= weight;
+        return pick <= 0;
+      }) ?? ROUTES[0];
     const failing = spell && route === "/checkout";
     const roll = rnd();
     let status = 200;
     if (failing ? roll < 0.45 : roll < 0.003) status = 503;
     else if (roll > 0.985) status = 404;
     else if (roll > 0.96) status = 302;
-    const latencyMs = Math.round(base * (0.6 + 0.5 * rnd() - 0.35 * Math.log(1 - rnd())) * (failing ? 4 : 1) * 10) / 10;
+    const latencyMs =
+      Math.round(base * (0.6 + 0.5 * rnd() - 0.35 * Math.log(1 - rnd())) * (failing ? 4 : 1) * 10) / 10;
     events.push({
       type: status >= 500 ? "error" : "page_view",
       route,

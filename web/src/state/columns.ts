@@ -111,7 +111,8 @@ function write(columns: Columns, rows: Row[]): Columns {
     if (i < 0) continue;
     for (const name of NUMBERS) numbers[name][i] = row.numbers[name];
     const measured = row.numbers.events !== null;
-    for (const [name, cells] of Object.entries(classes)) cells[i] = measured ? (row.classes[name] ?? 0) : null;
+    for (const [name, cells] of Object.entries(classes))
+      cells[i] = measured ? (row.classes[name] ?? 0) : null;
   }
   return { from: start, length, numbers, classes };
 }
@@ -131,7 +132,9 @@ export function extend(columns: Columns, history: History): Columns {
 
 /** Overwrites earlier ticks that late events changed; ticks we do not have stay unknown. */
 export function correct(columns: Columns, corrections: History): Columns {
-  const known = rowsOf(corrections).filter((row) => row.tick >= columns.from && row.tick <= lastTick(columns));
+  const known = rowsOf(corrections).filter(
+    (row) => row.tick >= columns.from && row.tick <= lastTick(columns),
+  );
   return write(columns, known);
 }
 
@@ -144,7 +147,9 @@ export function truncate(columns: Columns, last: number): Columns {
   return {
     from: columns.from,
     length,
-    numbers: Object.fromEntries(NUMBERS.map((name) => [name, cut(columns.numbers[name])])) as Columns["numbers"],
+    numbers: Object.fromEntries(
+      NUMBERS.map((name) => [name, cut(columns.numbers[name])]),
+    ) as Columns["numbers"],
     classes: Object.fromEntries(Object.entries(columns.classes).map(([name, cells]) => [name, cut(cells)])),
   };
 }

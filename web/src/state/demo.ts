@@ -11,7 +11,7 @@ const CATCH_UP_MS = 1_000;
 const BATCH = 500;
 /** Batches waiting for an answer or another try; past it no new traffic is made. */
 const MAX_OPEN = 16;
-const SPELL_MS = 20_000;
+export const SPELL_MS = 20_000;
 
 export const RATES = [5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
 export const DEFAULT_RATE = 100;

@@ -52,7 +52,9 @@ function trim(value: number): string {
 /** Local time of a Unix second: `14:03:27`. */
 export function clock(tick: number): string {
   const at = new Date(tick * 1000);
-  return [at.getHours(), at.getMinutes(), at.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
+  return [at.getHours(), at.getMinutes(), at.getSeconds()]
+    .map((part) => String(part).padStart(2, "0"))
+    .join(":");
 }
 
 /** `12s`, `1m17s`, `2h05m`. */

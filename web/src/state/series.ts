@@ -7,8 +7,10 @@ import type { Room } from "./room";
 
 export const X: number[] = Array.from({ length: HISTORY_TICKS }, (_, i) => i - HISTORY_TICKS + 1);
 
-/** Bands of the status chart from the bottom up. `none` is what carries no status at all. */
+/** Status classes, best first. `none` is what carries no status at all. */
 export const CLASSES = ["2xx", "3xx", "none", "4xx", "5xx"] as const;
+/** Bands of the status chart from the bottom up: failures stand on the floor, where their height can be read. */
+export const BANDS = [...CLASSES].reverse();
 export type StatusClass = (typeof CLASSES)[number];
 
 export interface Series {
@@ -63,8 +65,11 @@ function compute({ history, lengthS }: Room): Series {
 
   const stacked = {} as Series["stacked"];
   let below: Cell[] | undefined;
-  for (const name of CLASSES) {
-    const band: Cell[] = align(numbers.events, (_, i) => (byClass[name][pad + i] ?? 0) + (below?.[pad + i] ?? 0));
+  for (const name of BANDS) {
+    const band: Cell[] = align(
+      numbers.events,
+      (_, i) => (byClass[name][pad + i] ?? 0) + (below?.[pad + i] ?? 0),
+    );
     stacked[name] = band;
     below = band;
   }

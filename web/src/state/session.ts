@@ -28,7 +28,10 @@ export function createSession(origin: string, window: string): Session {
         const room = store.latest().rooms[windowOf(message.room)];
         // A frame that does not continue ours is no use: ask for what is missing instead.
         if (room && message.tick <= room.tick) return;
-        if (!follows(room, message)) return feed.resync();
+        if (!follows(room, message)) {
+          feed.resync();
+          return;
+        }
       }
       if (message.op === "welcome" && !message.windows.includes(store.latest().window)) {
         const fallback = message.windows.includes(DEFAULT_WINDOW) ? DEFAULT_WINDOW : message.windows[0];
@@ -79,7 +82,8 @@ export function createSession(origin: string, window: string): Session {
     retryNow: () => feed.nudge(),
     start: () => {
       const nudge = () => {
-        if (document.visibilityState === "visible" && store.latest().connection.kind !== "denied") feed.nudge();
+        if (document.visibilityState === "visible" && store.latest().connection.kind !== "denied")
+          feed.nudge();
       };
       feed.start();
       document.addEventListener("visibilitychange", nudge);

@@ -4,6 +4,7 @@
 import type { FeedEvent } from "../wire/feed";
 import { windowOf } from "../wire/rooms";
 import type { Snapshot, Welcome } from "../wire/types";
+import { clock } from "./format";
 import { applyDelta, applySnapshot, follows, type Room } from "./room";
 
 export type Connection =
@@ -54,7 +55,12 @@ export function reduce(state: State, action: Action): State {
     case "feed":
       return feed(state, action.event, action.nowMs);
     case "window":
-      return { ...state, window: action.window, notice: undefined, rooms: watchOnly(state.rooms, action.window) };
+      return {
+        ...state,
+        window: action.window,
+        notice: undefined,
+        rooms: watchOnly(state.rooms, action.window),
+      };
     case "pause": {
       const room = state.rooms[state.window];
       return room ? { ...state, frozen: room, notice: undefined } : state;
@@ -144,4 +150,25 @@ export function isCurrent(state: State): boolean {
 export function recentLag(room: Room): number {
   const { lagged } = room;
   return lagged && room.tick - lagged.atTick < 10 ? lagged.ticks : 0;
+}
+
+/** Whether anything was ever counted, as far as this room knows. */
+export function hasEvents(room: Room): boolean {
+  return (
+    room.aggregate.lastEventAt !== undefined || room.history.numbers.events.some((cell) => (cell ?? 0) > 0)
+  );
+}
+
+/** Whether this page may send events: in dev mode everyone may, else the session's scope says. */
+export function mayWrite(state: State): boolean {
+  const { welcome } = state;
+  if (!welcome) return false;
+  return welcome.auth === "dev" || /\b(ingest|admin)\b/.test(welcome.scope);
+}
+
+/** What the time axes call their newest tick. */
+export function endName(state: State): string {
+  const room = shownRoom(state);
+  if (!room) return "";
+  return !state.frozen && isCurrent(state) ? "now" : clock(room.tick);
 }

@@ -22,5 +22,5 @@ export function asSnapshot(value: unknown): Snapshot | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const snapshot = value as Snapshot;
   const usable = typeof snapshot.tick === "number" && typeof snapshot.aggregate === "object";
-  return usable ? { ...snapshot, op: "snapshot", lagged: snapshot.lagged ?? 0 } : undefined;
+  return usable ? { ...snapshot, lagged: snapshot.lagged ?? 0 } : undefined;
 }

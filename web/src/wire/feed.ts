@@ -4,8 +4,8 @@
 
 import { backoffMs } from "./backoff";
 import { decode } from "./decode";
-import { windowOf } from "./rooms";
 import { getAggregates, postEvents, Refused } from "./rest";
+import { windowOf } from "./rooms";
 import type { ClientMessage, NewEvent, ServerMessage, Snapshot, Verdicts } from "./types";
 
 const SUBPROTOCOL = "pulseboard.v1";
@@ -89,7 +89,10 @@ export class Feed {
 
   /** Tries again now: the person asked, the page came back to the front, or the network did. */
   nudge(): void {
-    if (this.stopped) return this.start();
+    if (this.stopped) {
+      this.start();
+      return;
+    }
     if (this.socket) return;
     this.clear("retry");
     this.connect();
@@ -233,7 +236,9 @@ export class Feed {
       this.emit({ kind: "denied", code: "policy", detail: reason || "the daemon closed the connection" });
       return;
     }
-    this.lost(code === 1001 || code === 1012 ? "the daemon is restarting" : reason || "the connection was lost");
+    this.lost(
+      code === 1001 || code === 1012 ? "the daemon is restarting" : reason || "the connection was lost",
+    );
   }
 
   private lost(reason: string): void {

@@ -1,4 +1,4 @@
-// RFC 7386: a JSON merge patch. Objects merge field by field, null removes a field, all else replaces.
+// RFC 7396: a JSON merge patch. Objects merge field by field, null removes a field, all else replaces.
 
 import type { MergePatch } from "./types";
 

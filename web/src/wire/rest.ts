@@ -45,7 +45,10 @@ export async function postEvents(events: NewEvent[]): Promise<Verdicts> {
     body: JSON.stringify(events),
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
-  const body = (await response.clone().json().catch(() => ({}))) as Partial<Verdicts>;
+  const body = (await response
+    .clone()
+    .json()
+    .catch(() => ({}))) as Partial<Verdicts>;
   if (typeof body.accepted === "number") {
     return {
       accepted: body.accepted,
