@@ -16,7 +16,7 @@ mod tests;
 mod types;
 pub mod value;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use args::{Action, command, given};
 pub use error::{ConfigError, Source};
@@ -74,7 +74,7 @@ pub fn load(given: &Given) -> Result<Loaded, ConfigError> {
 }
 
 /// The settings with nothing set but the data directory and the port: for tests and benches.
-pub fn for_tests(data_dir: PathBuf) -> Config {
+pub fn for_tests(data_dir: &Path) -> Config {
     let flags = vec![
         ("data_dir", "data-dir", data_dir.display().to_string()),
         ("server.bind", "bind", "127.0.0.1:0".to_owned()),

@@ -226,7 +226,10 @@ const BYTE_UNITS: [(&str, u64); 10] = [
 
 /// A size in the largest binary unit that divides it: `16 KiB`.
 fn show_bytes(bytes: u64) -> String {
-    let unit = BYTE_UNITS[2..6].iter().rev().find(|(_, size)| bytes >= *size && bytes % size == 0);
+    let unit = BYTE_UNITS[2..6]
+        .iter()
+        .rev()
+        .find(|(_, size)| bytes >= *size && bytes.is_multiple_of(*size));
     match unit {
         Some((name, size)) => format!("{} {name}", bytes / size),
         None => format!("{bytes} B"),
@@ -249,7 +252,8 @@ const TIME_UNITS: [(&str, u64); 5] =
     [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 fn show_time(time_ms: u64) -> String {
-    let unit = TIME_UNITS.iter().rev().find(|(_, ms)| time_ms >= *ms && time_ms % ms == 0);
+    let unit =
+        TIME_UNITS.iter().rev().find(|(_, ms)| time_ms >= *ms && time_ms.is_multiple_of(*ms));
     let (name, ms) = unit.unwrap_or(&TIME_UNITS[0]);
     format!("{}{name}", time_ms / ms)
 }
