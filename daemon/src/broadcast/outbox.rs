@@ -52,6 +52,15 @@ enum Standing {
     Further,
 }
 
+/// A ping that waits for a sign of life.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pinged {
+    /// When it left, ms of the hub's clock.
+    pub(super) at_ms: u64,
+    /// When the client had last been heard of by then.
+    pub(super) heard_ms: u64,
+}
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Outbox {
@@ -62,8 +71,8 @@ pub(super) struct Outbox {
     pub(super) behind: bool,
     /// Since when nothing could be written, in ms of the hub's clock.
     pub(super) blocked_since_ms: Option<u64>,
-    /// When the last ping left, if nothing was heard since.
-    pub(super) pinged_ms: Option<u64>,
+    /// When the last ping left, and when the client had last been heard of then.
+    pub(super) pinged: Option<Pinged>,
     /// Why the session shall end.
     pub(super) close: Option<(u16, &'static str)>,
     /// Whether the close frame is in; nothing follows it.

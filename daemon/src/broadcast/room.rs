@@ -109,6 +109,8 @@ impl TickSet {
         lagged: u64,
         frames: Option<&dyn Frames>,
     ) -> [Bytes; 3] {
+        // A client may say anything; what it says lies in our past, or it misses nothing.
+        let since = since.map(|since| since.clamp(0, self.tick));
         let body = self.body(room, since, frames);
         let end = Bytes::from(format!(",\"lagged\":{lagged}}}"));
         let mut header = BytesMut::with_capacity(wire_frame::HEADER_BYTES_MAX);
