@@ -2,9 +2,9 @@
 //! messages into [`Feed`]s, and comes back by itself when it is lost. It alone touches the socket;
 //! it draws nothing and decides nothing about what is shown.
 
-mod backoff;
+pub mod backoff;
 pub mod demo;
-mod rooms;
+pub mod rooms;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use crate::clock;
 use crate::event::Feed;
 use crate::socket::{self, OpenError, Socket};
 use crate::target::Target;
@@ -251,7 +250,8 @@ impl Connection {
     async fn welcome(&mut self, socket: &mut Socket, welcome: Welcome) -> Result<(), End> {
         if welcome.protocol != wire::PROTOCOL {
             let (theirs, ours) = (welcome.protocol, wire::PROTOCOL);
-            let reason = format!("it speaks protocol {theirs}, this build {ours}: update the older");
+            let reason =
+                format!("it speaks protocol {theirs}, this build {ours}: update the older");
             return Err(End::Denied(reason));
         }
         if welcome.auth == AuthState::Required {
@@ -270,8 +270,7 @@ impl Connection {
 
     async fn publish(&mut self, socket: &mut Socket) -> Result<(), End> {
         let Some(traffic) = &mut self.demo else { return Ok(()) };
-        let Some(events) = traffic.batch(clock::unix_ms()) else { return Ok(()) };
-        let Ok(events) = serde_json::value::to_raw_value(&events) else { return Ok(()) };
+        let Some(events) = traffic.batch() else { return Ok(()) };
         say(socket, &ClientMessage::Publish { id: None, events }).await
     }
 
@@ -317,7 +316,11 @@ fn closed(code: u16, reason: &str) -> End {
     if close::may_return(code) {
         End::lost(said)
     } else {
-        End::Denied(if reason.is_empty() { "the token was refused".to_owned() } else { reason.to_owned() })
+        End::Denied(if reason.is_empty() {
+            "the token was refused".to_owned()
+        } else {
+            reason.to_owned()
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use crossterm::event::{
 use crate::state::routes::Column;
 
 /// One action.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     /// A key was pressed.
     Key(Key),
@@ -64,7 +64,7 @@ pub enum Spot {
 }
 
 /// What crossterm reported, before anyone knows what is drawn where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
     /// Needs no layout.
     Input(Input),

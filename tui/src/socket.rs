@@ -90,9 +90,8 @@ fn refusal(response: &http::Response<Option<Vec<u8>>>) -> OpenError {
     let problem: Option<serde_json::Value> =
         response.body().as_deref().and_then(|body| serde_json::from_slice(body).ok());
     let text = |key: &str| problem.as_ref()?.get(key)?.as_str().map(str::to_owned);
-    let reason = text("detail")
-        .or_else(|| text("title"))
-        .unwrap_or_else(|| format!("it answered {status}"));
+    let reason =
+        text("detail").or_else(|| text("title")).unwrap_or_else(|| format!("it answered {status}"));
     match status.as_u16() {
         401 | 403 => OpenError::Denied(reason),
         429 | 500..=599 => {

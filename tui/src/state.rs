@@ -76,6 +76,17 @@ pub enum Shape {
     TooSmall,
 }
 
+impl Shape {
+    /// What fits so many columns and rows.
+    pub fn of(width: u16, height: u16) -> Self {
+        match (width, height) {
+            (80.., 24..) => Self::Full,
+            (60.., 16..) => Self::Compact,
+            _ => Self::TooSmall,
+        }
+    }
+}
+
 /// A sentence at the foot of the screen, for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
@@ -243,11 +254,7 @@ impl State {
 
     /// What fits the terminal.
     pub fn shape(&self) -> Shape {
-        match self.size {
-            (width, height) if width >= 80 && height >= 24 => Shape::Full,
-            (width, height) if width >= 60 && height >= 16 => Shape::Compact,
-            _ => Shape::TooSmall,
-        }
+        Shape::of(self.size.0, self.size.1)
     }
 
     /// Ticks just merged for us, while that is news.
@@ -347,8 +354,7 @@ impl State {
             Spot::Live => self.pause(),
             Spot::Chart => self.chart = self.chart.next(),
             Spot::Row(place) => {
-                let Some(aggregate) = self.shown().and_then(|shown| shown.aggregate.clone())
-                else {
+                let Some(aggregate) = self.shown().and_then(|shown| shown.aggregate.clone()) else {
                     return;
                 };
                 let rows = self.routes.rows(&aggregate);

@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_daemon_that_names_a_time_is_not_asked_before() {
-        let asked = Duration::from_secs(60);
+        let asked = Duration::from_mins(1);
         assert_eq!(Backoff::default().failed(Some(asked)), asked);
     }
 }

@@ -46,11 +46,8 @@ impl Rooms {
             });
             room.aggregate = None;
         }
-        let since = self
-            .rooms
-            .iter()
-            .filter_map(|(name, room)| Some((name.clone(), room.tick?)))
-            .collect();
+        let since =
+            self.rooms.iter().filter_map(|(name, room)| Some((name.clone(), room.tick?))).collect();
         (names, since)
     }
 

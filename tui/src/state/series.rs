@@ -203,7 +203,10 @@ mod tests {
 
     #[test]
     fn a_rate_without_events_is_none() {
-        assert_eq!(Sample { events: Some(0), errors: Some(0), ..Sample::default() }.error_rate(), None);
+        assert_eq!(
+            Sample { events: Some(0), errors: Some(0), ..Sample::default() }.error_rate(),
+            None
+        );
         let sample = Sample { events: Some(4), errors: Some(1), ..Sample::default() };
         assert_eq!(sample.error_rate(), Some(0.25));
     }
