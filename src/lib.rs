@@ -9,6 +9,7 @@
 
 #![warn(missing_docs)]
 
+pub mod accesslog;
 pub mod decode;
 pub mod event;
 pub mod limits;

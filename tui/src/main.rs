@@ -1,2 +1,19 @@
-//! Placeholder until its stages land.
-fn main() {}
+//! The `pulseboard` binary: reads the command line and hands over to the library.
+//!
+//! Decides nothing itself but exit codes: 0 done, 1 failed, 2 usage.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use pulseboard_tui::cli::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match pulseboard_tui::run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

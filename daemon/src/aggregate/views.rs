@@ -1,0 +1,261 @@
+//! The read side: what the socket's snapshots and the REST API ask of the aggregator.
+//!
+//! A [`Views`] is cheap to clone and to call from anywhere. It takes the aggregator's lock only to
+//! copy pointers, and does its merging on the caller's thread; calls that may read the store say
+//! so, and belong on a thread that may block.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pulseboard::wire::server::{Aggregate, OtherRoutes, RouteRow};
+
+use super::TickFrame;
+use super::history::HistorySlice;
+
+/// No window of that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no such window")]
+pub struct WindowError;
+
+/// A question about a range that has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RangeError {
+    /// `from` is not before `to`.
+    #[error("`from` must be before `to`")]
+    Empty,
+    /// Steps over a minute are whole minutes.
+    #[error("a step of {step_secs} s does not fit: below 60 s any, above it whole minutes")]
+    BadStep {
+        /// As asked for.
+        step_secs: u32,
+    },
+    /// Seconds are kept for two hours.
+    #[error(
+        "steps under 60 s reach back to {oldest_ms} (Unix ms); from before it, the smallest is 60s"
+    )]
+    TooFine {
+        /// The earliest `from` such a step may have, Unix ms.
+        oldest_ms: i64,
+    },
+    /// More than 10,000 points.
+    #[error("that would be {points} points, of 10,000 allowed; the smallest step is {step_secs}s")]
+    TooManyPoints {
+        /// What was asked for.
+        points: u64,
+        /// The smallest step that is allowed for this range, in seconds.
+        step_secs: u32,
+    },
+    /// The store could not be read.
+    #[error("the store could not be read: {0}")]
+    Store(String),
+}
+
+/// Why there is no aggregate of that tick.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AtError {
+    /// No window of that name.
+    #[error("there is no such window")]
+    UnknownWindow,
+    /// That tick is not over.
+    #[error("tick {tick} is not over; the newest is {newest}")]
+    Ahead {
+        /// As asked for.
+        tick: i64,
+        /// The newest framed tick.
+        newest: i64,
+    },
+    /// Older than what is kept.
+    #[error("tick {tick} is no longer kept; the oldest is {oldest}")]
+    TooOld {
+        /// As asked for.
+        tick: i64,
+        /// The oldest tick that could be kept.
+        oldest: i64,
+    },
+    /// Nobody was up then.
+    #[error("nobody was up at tick {tick}")]
+    Gap {
+        /// As asked for.
+        tick: i64,
+    },
+    /// The store could not be read.
+    #[error("the store could not be read: {0}")]
+    Store(String),
+}
+
+/// A wait that ended without what it waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ViewsError {
+    /// Not in time.
+    #[error("not yet counted")]
+    TimedOut,
+    /// The aggregator has stopped.
+    #[error("the aggregator has stopped")]
+    Stopped,
+}
+
+/// How a table of routes is ordered, largest first; equal ones by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RouteSort {
+    /// By events.
+    #[default]
+    Events,
+    /// By errors.
+    Errors,
+    /// By 95th percentile of latency.
+    P95,
+}
+
+/// A table of routes, bounded, and what is not in it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Routes {
+    /// In the order asked for.
+    pub routes: Vec<RouteRow>,
+    /// All others together.
+    pub other_routes: OtherRoutes,
+}
+
+/// Tumbling buckets of a range.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RangeHistory {
+    /// Length of a bucket, in seconds.
+    pub step_secs: u32,
+    /// Start of the first bucket, Unix ms.
+    pub from_ms: i64,
+    /// End of the last bucket, Unix ms.
+    pub to_ms: i64,
+    /// One entry a bucket; `tick` is the bucket's first second.
+    pub history: pulseboard::wire::server::History,
+}
+
+/// Figures for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Stats {
+    /// The last event counted.
+    pub applied_seq: u64,
+    /// The last event whose numbers are in the store.
+    pub stored_seq: u64,
+    /// The newest framed tick.
+    pub tick: i64,
+    /// How far counting was behind accepting at the last frame, ms.
+    pub behind_ms: u64,
+    /// How long after its deadline the last frame left, ms.
+    pub frame_delay_ms: f64,
+    /// How long the last frame took to make, ms.
+    pub frame_work_ms: f64,
+    /// Events that came too late for their tick, since start.
+    pub late_total: u64,
+    /// Events from clocks ahead of ours, since start.
+    pub skewed_total: u64,
+    /// How long the last commit took, ms.
+    pub commit_ms: f64,
+}
+
+/// The read side of the aggregator.
+#[derive(Clone)]
+pub struct Views(pub(super) Arc<dyn Reads>);
+
+/// What [`Views`] stands on.
+pub(super) trait Reads: Send + Sync {
+    fn latest(&self) -> Arc<TickFrame>;
+    fn history(&self, window: &str, since: Option<i64>, until: i64) -> Option<HistorySlice>;
+    fn at(&self, window: &str, tick: i64) -> Result<Aggregate, AtError>;
+    fn window_routes(
+        &self,
+        window: &str,
+        sort: RouteSort,
+        limit: usize,
+    ) -> Result<Routes, WindowError>;
+    fn range_routes(
+        &self,
+        from_ms: i64,
+        to_ms: i64,
+        sort: RouteSort,
+        limit: usize,
+    ) -> Result<Routes, RangeError>;
+    fn range_history(
+        &self,
+        from_ms: i64,
+        to_ms: i64,
+        step_secs: Option<u32>,
+    ) -> Result<RangeHistory, RangeError>;
+    fn wait_applied(&self, seq: u64, timeout: Duration) -> Result<(), ViewsError>;
+    fn stats(&self) -> Stats;
+}
+
+impl Views {
+    /// The newest frame. Never blocks.
+    pub fn latest(&self) -> Arc<TickFrame> {
+        self.0.latest()
+    }
+
+    /// The history that goes with the frame of tick `until` (pass that of [`Views::latest`]): every
+    /// tick after `since`, at most 3,600 of them, or the last 300; and, with `since`, corrections
+    /// of what was before it. `None` for an unknown window. Never blocks for long.
+    pub fn history_until(
+        &self,
+        window: &str,
+        since: Option<i64>,
+        until: i64,
+    ) -> Option<HistorySlice> {
+        self.0.history(window, since, until)
+    }
+
+    /// [`Views::history_until`] the newest frame.
+    pub fn history(&self, window: &str, since: Option<i64>) -> Option<HistorySlice> {
+        self.0.history(window, since, self.latest().tick)
+    }
+
+    /// A window as it was at a tick of the last 24 hours. May read the store.
+    pub fn at(&self, window: &str, tick: i64) -> Result<Aggregate, AtError> {
+        self.0.at(window, tick)
+    }
+
+    /// The routes of a live window, at most `limit` of them (20,000 is the most). Merges on the
+    /// caller's thread: some ms for thousands of routes.
+    pub fn window_routes(
+        &self,
+        window: &str,
+        sort: RouteSort,
+        limit: usize,
+    ) -> Result<Routes, WindowError> {
+        self.0.window_routes(window, sort, limit)
+    }
+
+    /// The routes of every minute that touches `from_ms..to_ms`. Reads the store.
+    pub fn range_routes(
+        &self,
+        from_ms: i64,
+        to_ms: i64,
+        sort: RouteSort,
+        limit: usize,
+    ) -> Result<Routes, RangeError> {
+        self.0.range_routes(from_ms, to_ms, sort, limit)
+    }
+
+    /// Tumbling buckets of `from_ms..to_ms`, each event in exactly one; no step: one that gives
+    /// 300 to 1,000 points where the range allows it. Reads the store.
+    pub fn range_history(
+        &self,
+        from_ms: i64,
+        to_ms: i64,
+        step_secs: Option<u32>,
+    ) -> Result<RangeHistory, RangeError> {
+        self.0.range_history(from_ms, to_ms, step_secs)
+    }
+
+    /// Blocks until event `seq` is in the numbers, so that a query after it sees it.
+    pub fn wait_applied(&self, seq: u64, timeout: Duration) -> Result<(), ViewsError> {
+        self.0.wait_applied(seq, timeout)
+    }
+
+    /// The last event counted; 0 before the first.
+    pub fn applied_seq(&self) -> u64 {
+        self.0.stats().applied_seq
+    }
+
+    /// Figures for metrics.
+    pub fn stats(&self) -> Stats {
+        self.0.stats()
+    }
+}

@@ -1,0 +1,36 @@
+//! Pulseboard's terminal dashboard and command-line tools.
+//!
+//! [`cli`] says what can be asked for, [`run`] does it: the dashboard, one snapshot, or one of the
+//! [`commands`]. Talks to a daemon over its socket and REST alone; never opens its files.
+
+pub mod cli;
+pub mod clock;
+pub mod commands;
+pub mod target;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use crate::cli::{Cli, Command};
+use crate::target::Target;
+
+/// Does what the command line asks for; the code is the process's.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("could not start the runtime")?;
+    runtime.block_on(dispatch(cli))
+}
+
+async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let target = Target::parse(&cli.url, cli.token.clone())?;
+    match cli.command {
+        Some(Command::Load(args)) => commands::load::run(args, &target).await,
+        Some(Command::Replay(args)) => commands::replay::run(args, &target).await,
+        Some(Command::Completions(args)) => commands::completions::run(args, &target).await,
+        Some(Command::Man(args)) => commands::man::run(args, &target).await,
+        None => anyhow::bail!("the dashboard is not in this build"),
+    }
+}
