@@ -9,9 +9,10 @@ use std::net::SocketAddr;
 
 use super::ConfigError;
 use super::layers::Values;
+use super::raw::Raw;
 use super::types::{LogFormat, LogLevel, Network, Origin, RoutePattern, StoreKind, Window};
 use super::value::{
-    Bounds, Bytes, Count, File, Hidden, List, Optional, OptionalTime, Parsed, Raw, Setting, Switch,
+    Bounds, Bytes, Count, File, Hidden, List, Optional, OptionalTime, Parsed, Setting, Switch,
     Text, Time, Word,
 };
 
