@@ -187,7 +187,8 @@ impl RoomFrame {
         if let Some(from) = history.tick.first() {
             text.push_str(",\"history\":");
             push_json(&mut text, &history);
-            text.push_str(&format!(",\"historyFrom\":{from}"));
+            text.push_str(",\"historyFrom\":");
+            push_json(&mut text, from);
         }
         if let Some(corrections) = corrections.filter(|corrections| !corrections.tick.is_empty()) {
             text.push_str(",\"corrections\":");

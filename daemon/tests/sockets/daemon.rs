@@ -53,6 +53,7 @@ impl Daemon {
         Self::with(Setup::default()).await
     }
 
+    #[allow(clippy::unused_async, reason = "it needs the runtime around it")]
     pub(crate) async fn with(setup: Setup) -> Self {
         let feed = Feed::new(setup.seed, &setup.hub.windows);
         let hub = Hub::new(setup.sink.clone(), setup.hub, Clock::system());

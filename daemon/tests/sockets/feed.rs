@@ -229,7 +229,7 @@ impl Publish for Sink {
         Box::pin(async move {
             gate.acquire().await.unwrap().forget();
             finished.fetch_add(1, Ordering::SeqCst);
-            publishes.iter().map(|events| verdict(events)).collect()
+            publishes.iter().map(verdict).collect()
         })
     }
 }
