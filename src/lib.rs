@@ -10,10 +10,13 @@
 #![warn(missing_docs)]
 
 pub mod accesslog;
+pub mod decode;
 pub mod event;
 pub mod limits;
 pub mod rollup;
+pub mod route;
 pub mod sketch;
 pub mod tick;
+pub mod validate;
 pub mod window;
 pub mod wire;

@@ -87,6 +87,11 @@ impl Window {
         self.tick - i64::from(self.secs) + 1
     }
 
+    /// Whether nothing was counted in it.
+    pub fn is_empty(&self) -> bool {
+        self.events == 0 && self.late == 0
+    }
+
     /// Moves on by one tick.
     pub fn slide(&mut self, ticks: &Ticks) {
         let leaving = ticks.get(self.first());

@@ -126,7 +126,7 @@ proptest! {
                     let one = batch(&[draw]);
                     let sample = Sample::from(one.get(0));
                     let admitted = ticks.change(tick).add(&sample, &mut names, usize::MAX);
-                    for window in windows.iter_mut() {
+                    for window in &mut windows {
                         if (window.first()..=window.tick()).contains(&tick) {
                             window.add(&sample, admitted, &mut names);
                         }

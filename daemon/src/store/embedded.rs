@@ -122,11 +122,13 @@ pub struct Store {
 
 impl Store {
     /// Opens or makes the store in `dir`. `journal_next_seq` is the sequence number that the journal
-    /// gives next: a store that is ahead of its journal is made again.
-    pub fn open(dir: &Path, journal_next_seq: u64) -> Result<Self, OpenError> {
+    /// gives next: a store that is ahead of its journal is made again. Windows of up to
+    /// `longest_secs` come back whole.
+    pub fn open(dir: &Path, journal_next_seq: u64, longest_secs: u32) -> Result<Self, OpenError> {
+        let ticks_back = i64::from(longest_secs) + 5;
         let path = dir.join(FILE);
         let unusable = |reason: String| OpenError::Unusable { path: path.clone(), reason };
-        let reason = match load::open(&path) {
+        let reason = match load::open(&path, ticks_back) {
             Ok((_, loaded)) if loaded.position.applied_seq >= journal_next_seq.max(1) => {
                 let applied = loaded.position.applied_seq;
                 format!("it is at event {applied}, the journal's next is {journal_next_seq}")
@@ -145,7 +147,7 @@ impl Store {
             %reason, kept_as = %aside.display(),
             "the aggregates cannot be used as they are; they are made again from the journal"
         );
-        match load::open(&path) {
+        match load::open(&path, ticks_back) {
             Ok((connection, loaded)) => {
                 Ok(Self { path, connection, loaded, set_aside: Some((reason, aside)) })
             }

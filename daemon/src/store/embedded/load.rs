@@ -10,9 +10,6 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::{Position, StoreError, schema};
 
-/// Ticks before the last final one that are loaded: the longest window that comes back whole.
-const TICKS_BACK: i64 = 600;
-
 /// One window's history point of a final tick.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LoadedPoint {
@@ -72,8 +69,8 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// Opens or makes the file.
-pub(super) fn open(path: &Path) -> Result<(Connection, Loaded), Problem> {
+/// Opens or makes the file. Of the ticks that are final, the last `ticks_back` are loaded.
+pub(super) fn open(path: &Path, ticks_back: i64) -> Result<(Connection, Loaded), Problem> {
     let connection = Connection::open(path)?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version > schema::VERSION {
@@ -84,14 +81,14 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Loaded), Problem> {
     if version == 0 {
         connection.execute_batch(&format!("BEGIN; {} COMMIT;", schema::TABLES))?;
     }
-    let loaded = read(&connection)?;
+    let loaded = read(&connection, ticks_back)?;
     Ok((connection, loaded))
 }
 
-fn read(connection: &Connection) -> Result<Loaded, StoreError> {
+fn read(connection: &Connection, ticks_back: i64) -> Result<Loaded, StoreError> {
     let Some(position) = position(connection)? else { return Ok(Loaded::default()) };
     let mut loaded = Loaded { position, ..Loaded::default() };
-    let from = position.folded_upto.min(position.final_upto - TICKS_BACK);
+    let from = position.folded_upto.min(position.final_upto - ticks_back);
     let mut query = connection
         .prepare("SELECT tick, totals, routes FROM ticks WHERE tick > ?1 ORDER BY tick")?;
     let mut rows = query.query([from])?;
