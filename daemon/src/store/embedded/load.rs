@@ -24,7 +24,7 @@ pub struct LoadedPoint {
 }
 
 /// What a store held when it was opened.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Loaded {
     /// How far it is.
     pub position: Position,
@@ -99,8 +99,8 @@ fn read(connection: &Connection, ticks_back: i64) -> Result<Loaded, StoreError> 
         loaded.ticks.push((row.get(0)?, Arc::new(TickSummary { totals, routes })));
     }
     let from = position.final_upto - HISTORY_TICKS as i64;
-    let mut query =
-        connection.prepare("SELECT id, revised_after, frame FROM frames WHERE id > ?1 ORDER BY id")?;
+    let mut query = connection
+        .prepare("SELECT id, revised_after, frame FROM frames WHERE id > ?1 ORDER BY id")?;
     let mut rows = query.query([schema::frame_id(from, 0)])?;
     while let Some(row) = rows.next()? {
         let (tick, secs) = schema::frame_of(row.get(0)?);

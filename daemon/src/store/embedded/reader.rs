@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pulseboard::wire::server::Aggregate;
 use pulseboard::window::decode_frame;
+use pulseboard::wire::server::Aggregate;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::{Position, StoreError, load, schema};
