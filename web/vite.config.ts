@@ -1,6 +1,5 @@
 // How the page is built and how it is served while it is being worked on.
 // `npm run dev` proxies the daemon's paths to PULSEBOARD_URL, so that the page talks to a real daemon.
-import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
 
 const daemon = process.env.PULSEBOARD_URL ?? "http://127.0.0.1:3000";
@@ -25,7 +24,15 @@ function paintOnce(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [react(), paintOnce()],
+  plugins: [paintOnce()],
+  // Written to React's API, shipped on Preact's: React alone is two thirds of the page's budget of 100 KB.
+  resolve: {
+    alias: [
+      { find: /^react$/, replacement: "preact/compat" },
+      { find: /^react-dom\/client$/, replacement: "preact/compat/client" },
+      { find: /^react\/jsx-(dev-)?runtime$/, replacement: "preact/jsx-runtime" },
+    ],
+  },
   server: {
     host: "127.0.0.1",
     port: 5173,

@@ -1,1 +1,89 @@
 //! Settings in layers: built-in, file, environment, flags; every key of the contract.
+//!
+//! One registry ([`keys`]) drives the typed [`Config`], the example file, `--print-config`, the
+//! command line and the refusals. Reads files, changes nothing, opens no socket: a bad setting is
+//! found before the daemon touches anything. Called by `main` alone; stages are handed the typed
+//! values.
+
+mod args;
+mod error;
+mod keys;
+mod layers;
+mod refuse;
+mod render;
+#[cfg(test)]
+mod tests;
+mod types;
+pub mod value;
+
+use std::path::{Path, PathBuf};
+
+pub use args::{Action, command, given};
+pub use error::{ConfigError, Source};
+pub use keys::{
+    Auth, Cluster, Config, Dedupe, General, Import, Late, Limits, Log, Metrics, Mongodb, Node,
+    Retention, Routes, Server, Store,
+};
+pub use types::{LogFormat, LogLevel, Network, Origin, RoutePattern, StoreKind, Window};
+pub use value::Secret;
+
+use layers::Values;
+
+/// What the layers are made of. `main` gathers it with [`given`]; tests write it down.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// The file named by `--config`.
+    pub config: Option<PathBuf>,
+    /// Where a file is looked for otherwise, first come first served.
+    pub usual_files: Vec<PathBuf>,
+    /// The environment's variables that start with `PULSEBOARD_`.
+    pub environment: Vec<(String, String)>,
+    /// What systemd set `STATE_DIRECTORY` to.
+    pub state_directory: Option<String>,
+    /// Keys set by a flag: key, flag without its dashes, value.
+    pub flags: Vec<(&'static str, &'static str, String)>,
+}
+
+/// Settings that were read and checked.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The typed values.
+    pub config: Config,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+    values: Values,
+}
+
+impl Loaded {
+    /// Every setting and where it came from, secrets as `***`.
+    pub fn print(&self) -> String {
+        render::effective(&self.values)
+    }
+
+    /// Whether the daemon may start with these settings; the error names the first that forbids it.
+    pub fn may_start(&self) -> Result<(), ConfigError> {
+        refuse::check(&self.config, &self.values)
+    }
+}
+
+/// Reads the layers. The first thing wrong is the error.
+pub fn load(given: &Given) -> Result<Loaded, ConfigError> {
+    let (values, file) = Values::load(given)?;
+    let config = Config::read(&values)?;
+    Ok(Loaded { config, file, values })
+}
+
+/// The settings with nothing set but the data directory and the port: for tests and benches.
+pub fn for_tests(data_dir: &Path) -> Config {
+    let flags = vec![
+        ("data_dir", "data-dir", data_dir.display().to_string()),
+        ("server.bind", "bind", "127.0.0.1:0".to_owned()),
+    ];
+    let given = Given { flags, ..Given::default() };
+    load(&given).expect("the defaults hold").config
+}
+
+/// The example file: every key at its default, with its documentation.
+pub fn example() -> String {
+    render::example()
+}

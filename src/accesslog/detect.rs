@@ -44,6 +44,6 @@ fn line_format(line: &[u8]) -> Option<Format> {
     parse(line).ok()?;
     // Both formats read alike; what tells them apart is that combined goes on after the size, and
     // so has quotes beyond those of the request.
-    let quotes = line.iter().filter(|byte| **byte == b'"').count();
+    let quotes = memchr::memchr_iter(b'"', line).count();
     Some(if quotes > 2 { Format::Combined } else { Format::Common })
 }

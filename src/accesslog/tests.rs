@@ -211,7 +211,7 @@ proptest! {
         cut in 0..COMBINED.len(),
     ) {
         let mut line = COMBINED.as_bytes().to_vec();
-        line.splice(at..(at + 1), replacement);
+        line.splice(at..=at, replacement);
         line.truncate(line.len().min(cut + 40));
         if let Ok(entry) = parse(&line) {
             prop_assert!(!entry.target.is_empty() && !entry.client.is_empty());

@@ -51,8 +51,7 @@ fn offset_secs(text: &[u8]) -> Option<i64> {
         _ => return None,
     };
     let (hours, minutes) = match rest {
-        [_, _, b':', minutes @ ..] => (&rest[..2], minutes),
-        [_, _, minutes @ ..] => (&rest[..2], minutes),
+        [_, _, b':', minutes @ ..] | [_, _, minutes @ ..] => (&rest[..2], minutes),
         _ => return None,
     };
     let (hours, minutes) = (digits(hours, 2)?, digits(minutes, 2)?);

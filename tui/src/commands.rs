@@ -5,3 +5,5 @@ pub mod completions;
 pub mod load;
 pub mod man;
 pub mod replay;
+pub mod say;
+pub mod traffic;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use pulseboard::wire::server::{Aggregate, OtherRoutes, RouteRow};
 
-use super::history::HistorySlice;
 use super::TickFrame;
+use super::history::HistorySlice;
 
 /// No window of that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

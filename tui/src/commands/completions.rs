@@ -1,15 +1,35 @@
-//! `pulseboard completions`.
+//! `pulseboard completions SHELL`: prints what a shell needs to complete our commands, from the one
+//! definition of the command line. Talks to no daemon.
 
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+use crate::cli::Cli;
+use crate::commands::say;
 use crate::target::Target;
 
-/// What it takes.
-#[derive(Debug, clap::Args)]
-pub struct Args {}
+const EXAMPLES: &str = "\
+Examples:
+  pulseboard completions bash > ~/.local/share/bash-completion/completions/pulseboard
+  pulseboard completions zsh > ~/.zfunc/_pulseboard
+  pulseboard completions fish > ~/.config/fish/completions/pulseboard.fish";
 
-/// Runs it.
+/// What `completions` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The shell to print them for
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Prints the script on stdout.
 #[allow(clippy::unused_async, reason = "the shape every command has")]
-pub async fn run(_args: Args, _target: &Target) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("completions is not in this build")
+pub async fn run(args: Args, _target: &Target) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "pulseboard", &mut script);
+    say::stdout_bytes(&script);
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,290 @@
+// A daemon for the page's own development and tests: it speaks the contract's REST and socket from memory, and can
+// be told to fail (`POST /mock`). It is no measure of anything else; the real daemon is what the page is for.
+//
+//   npm run mock -- --port 3000 --rate 200        traffic of its own, history filled back
+//   POST /mock {"sockets":"refuse"|"accept"|"drop"|"lag", "rest":"refuse"|"deny"|"accept", "behindMs":N, "rate":N}
+
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { extname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { WebSocketServer } from "ws";
+import { Model, mergePatch, range, WINDOWS } from "./model.mjs";
+import { eventsOf } from "./traffic.mjs";
+
+const GRACE_MS = 250;
+const HISTORY_TICKS = 300;
+const dist = fileURLToPath(new URL("../dist/", import.meta.url));
+
+export const CSP =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+  "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const MIME = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+};
+
+const problem = (status, code, title, detail) => ({ type: "about:blank", title, status, code, detail });
+
+/** Starts a daemon; answers `{url, control, close}`. */
+export function startMock({ port = 0, rate = 0, model = new Model(), history = HISTORY_TICKS } = {}) {
+  const control = { sockets: "accept", rest: "accept", rate };
+  const sessions = new Set();
+  const frames = {};
+  const corrections = new Map();
+  let tick = Math.floor((Date.now() - GRACE_MS) / 1000) - 1;
+
+  if (rate > 0) {
+    for (const t of range(tick - history - 60, tick))
+      for (const e of eventsOf(t, rate)) model.add(e, t * 1000 + 999);
+  } else model.tick(tick);
+  for (const window of Object.keys(WINDOWS)) frames[window] = model.aggregate(window, tick);
+
+  function ingest(events) {
+    const answer = { accepted: 0, duplicates: 0, rejected: [], rejectedTotal: 0 };
+    const now = Date.now();
+    events.forEach((event, index) => {
+      const verdict = model.add(event, now);
+      if (verdict === "accepted") {
+        answer.accepted += 1;
+        const at = Math.floor((event.timestamp ?? now) / 1000);
+        if (at <= tick && Math.floor(now / 1000) - at <= 60) corrections.set(at, true);
+      } else if (verdict === "duplicate") answer.duplicates += 1;
+      else {
+        answer.rejectedTotal += 1;
+        if (answer.rejected.length < 100) answer.rejected.push({ index, ...verdict });
+      }
+    });
+    return answer;
+  }
+
+  /** The ticks of one room that late events changed, at or before `last`. */
+  function changedTicks(window, last) {
+    const changed = new Set();
+    for (const at of corrections.keys()) {
+      for (let t = at; t < at + WINDOWS[window] && t <= last; t++) changed.add(t);
+    }
+    return [...changed].sort((a, b) => a - b);
+  }
+
+  function snapshot(window, since, lagged = 0) {
+    const from = Math.max(since === undefined ? tick - HISTORY_TICKS + 1 : since + 1, tick - 3_599);
+    return {
+      op: "snapshot",
+      room: `window:${window}`,
+      tick,
+      aggregate: frames[window],
+      history: model.history(window, range(from, tick)),
+      historyFrom: from,
+      lagged,
+    };
+  }
+
+  function send(session, message) {
+    session.socket.send(JSON.stringify(message));
+  }
+
+  function nextTick() {
+    tick += 1;
+    if (control.rate > 0) for (const e of eventsOf(tick, control.rate)) model.add(e, (tick + 1) * 1000 - 1);
+    model.tick(tick);
+    for (const window of Object.keys(WINDOWS)) {
+      const before = frames[window];
+      const after = model.aggregate(window, tick);
+      frames[window] = after;
+      const changed = changedTicks(window, tick - 1);
+      const delta = {
+        op: "delta",
+        room: `window:${window}`,
+        tick,
+        base: tick - 1,
+        aggregate: mergePatch(before, after),
+        ...(changed.length > 0 ? { corrections: model.history(window, changed) } : {}),
+      };
+      for (const session of sessions) {
+        if (!session.rooms.has(window)) continue;
+        if (session.missed > 0) continue;
+        send(session, delta);
+      }
+      for (const session of sessions) {
+        if (session.rooms.has(window) && session.missed > 0 && control.sockets !== "lag") {
+          send(session, { ...snapshot(window, tick - session.missed - 1, session.missed) });
+        }
+      }
+    }
+    for (const session of sessions) session.missed = control.sockets === "lag" ? session.missed + 1 : 0;
+    corrections.clear();
+  }
+
+  let timer;
+  function schedule() {
+    timer = setTimeout(
+      () => {
+        while ((tick + 2) * 1000 + GRACE_MS <= Date.now()) nextTick();
+        schedule();
+      },
+      Math.max(1, (tick + 2) * 1000 + GRACE_MS - Date.now()),
+    );
+  }
+  schedule();
+
+  function json(response, status, body) {
+    response.writeHead(status, {
+      "content-type": status >= 400 && body.code ? "application/problem+json" : "application/json",
+    });
+    response.end(JSON.stringify(body));
+  }
+
+  function applyControl(change) {
+    Object.assign(control, change);
+    if (change.behindMs !== undefined) model.behindMs = change.behindMs;
+    if (change.nodes !== undefined) model.nodes = change.nodes;
+    if (change.sockets === "drop" || change.sockets === "refuse") {
+      for (const session of sessions) session.socket.terminate();
+      if (change.sockets === "drop") control.sockets = "accept";
+    }
+  }
+
+  function asset(path, response) {
+    const file = join(dist, normalize(path === "/" ? "/index.html" : path));
+    try {
+      const body = readFileSync(file);
+      response.writeHead(200, {
+        "content-type": MIME[extname(file)] ?? "application/octet-stream",
+        "content-security-policy": CSP,
+      });
+      response.end(body);
+    } catch {
+      json(response, 404, problem(404, "not_found", "Not found", "no such page"));
+    }
+  }
+
+  const server = createServer((request, response) => {
+    const url = new URL(request.url, "http://mock");
+    let body = "";
+    request.on("data", (chunk) => {
+      body += chunk;
+    });
+    request.on("end", () => {
+      if (url.pathname === "/mock") {
+        applyControl(JSON.parse(body || "{}"));
+        return json(response, 200, { ...control, tick });
+      }
+      if (url.pathname === "/health") return json(response, 200, { status: "ok" });
+      if (!url.pathname.startsWith("/api/")) return asset(url.pathname, response);
+      if (control.rest === "refuse") return request.socket.destroy();
+      if (control.rest === "deny") {
+        return json(
+          response,
+          403,
+          problem(403, "dev_mode_is_local", "Forbidden", "without a key only loopback requests are answered"),
+        );
+      }
+      if (url.pathname === "/api/aggregates") {
+        const window = url.searchParams.get("window") ?? "5s";
+        if (!(window in WINDOWS))
+          return json(response, 422, problem(422, "unknown_window", "Unknown window", window));
+        const since = url.searchParams.get("since");
+        const at = url.searchParams.get("at");
+        const answer = snapshot(window, since === null ? undefined : Number(since));
+        if (at !== null) {
+          answer.tick = Number(at);
+          answer.aggregate = model.aggregate(window, answer.tick);
+          answer.history = model.history(window, range(answer.historyFrom, answer.tick));
+        }
+        return json(response, 200, answer);
+      }
+      if (url.pathname === "/api/events" && request.method === "POST") {
+        try {
+          const parsed = JSON.parse(body);
+          const answer = ingest(Array.isArray(parsed) ? parsed : [parsed]);
+          return json(response, 200, { ...answer, durable: true });
+        } catch {
+          return json(
+            response,
+            400,
+            problem(400, "malformed_json", "Malformed JSON", "the body is not JSON"),
+          );
+        }
+      }
+      return json(response, 404, problem(404, "not_found", "Not found", url.pathname));
+    });
+  });
+
+  const sockets = new WebSocketServer({
+    noServer: true,
+    handleProtocols: (offered) => (offered.has("pulseboard.v1") ? "pulseboard.v1" : false),
+  });
+  server.on("upgrade", (request, stream, head) => {
+    if (!request.url.startsWith("/ws") || control.sockets === "refuse") return stream.destroy();
+    sockets.handleUpgrade(request, stream, head, (socket) => welcome(socket));
+  });
+
+  function welcome(socket) {
+    const session = { socket, rooms: new Set(), missed: 0 };
+    sessions.add(session);
+    socket.on("close", () => sessions.delete(session));
+    socket.on("message", (data) => receive(session, JSON.parse(data.toString())));
+    send(session, {
+      op: "welcome",
+      protocol: 1,
+      node: "mock-1",
+      tick,
+      windows: Object.keys(WINDOWS),
+      auth: "dev",
+      scope: "admin",
+      limits: { publishBytes: 1_048_576, eventsPerSecond: 0, rooms: 32 },
+    });
+  }
+
+  function receive(session, message) {
+    if (message.op === "subscribe") {
+      for (const room of message.rooms) {
+        const window = room.replace("window:", "");
+        if (window in WINDOWS) {
+          session.rooms.add(window);
+          send(session, snapshot(window, message.since?.[room]));
+        } else send(session, { op: "error", room, code: "unknown_room", message: `no room ${room}` });
+      }
+    } else if (message.op === "unsubscribe") {
+      for (const room of message.rooms) {
+        session.rooms.delete(room.replace("window:", ""));
+        send(session, { op: "unsubscribed", room });
+      }
+    } else if (message.op === "publish")
+      send(session, { op: "ack", id: message.id, ...ingest(message.events) });
+    else if (message.op === "ping") send(session, { op: "pong", id: message.id });
+    else send(session, { op: "error", code: "unknown_op", message: `unknown op ${message.op}` });
+  }
+
+  return new Promise((resolve, reject) => {
+    server.on("error", reject);
+    server.listen(port, "127.0.0.1", () => {
+      const { port: bound } = server.address();
+      resolve({
+        url: `http://127.0.0.1:${bound}`,
+        port: bound,
+        model,
+        control: applyControl,
+        close: () => {
+          clearTimeout(timer);
+          for (const session of sessions) session.socket.close(1012, "restarting");
+          server.close();
+          server.closeAllConnections();
+        },
+      });
+    });
+  });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { values } = parseArgs({
+    options: { port: { type: "string", default: "3000" }, rate: { type: "string", default: "0" } },
+  });
+  const mock = await startMock({ port: Number(values.port), rate: Number(values.rate) });
+  console.log(`listening on ${mock.url}`);
+}

@@ -1,0 +1,156 @@
+// What a chart is, as plain data, and the uPlot options that follow from it. Options are built once a chart; from
+// then on only data moves.
+
+import type uPlot from "uplot";
+import { HISTORY_TICKS } from "../state/columns";
+import { setCrosshair } from "./crosshair";
+import { color, type Token } from "./palette";
+import { nextTop } from "./scale";
+
+export interface LineSpec {
+  name: string;
+  token: Token;
+  /** Line width in CSS pixels; 0 draws none. */
+  width: number;
+  dash?: number[];
+  /** Opacity of the line, 1 by default. */
+  alpha?: number;
+  /** Opacity of the area below, down to the line before it in a stack, else to zero. */
+  fill?: number;
+  stacked?: boolean;
+}
+
+export interface Threshold {
+  value: number;
+  token: Token;
+  label: string;
+}
+
+export interface ChartSpec {
+  lines: LineSpec[];
+  /** The least the scale's top may be. */
+  leastTop: number;
+  axis: (value: number) => string;
+  thresholds?: Threshold[];
+}
+
+const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
+const SYNC_KEY = "pulseboard";
+const LEFT_AXIS_PX = 52;
+
+function seriesOf(lines: LineSpec[]): uPlot.Series[] {
+  return lines.map((line) => ({
+    label: line.name,
+    width: line.width,
+    ...(line.width > 0 ? { stroke: () => color(line.token, line.alpha) } : {}),
+    ...(line.dash ? { dash: line.dash } : {}),
+    ...(line.fill ? { fill: () => color(line.token, line.fill) } : {}),
+    points: { show: false },
+    spanGaps: false,
+  }));
+}
+
+/** Stacked lines are filled down to the one before them. */
+function bandsOf(lines: LineSpec[]): uPlot.Band[] {
+  const bands: uPlot.Band[] = [];
+  lines.forEach((line, i) => {
+    if (i > 0 && line.stacked && lines[i - 1]?.stacked) bands.push({ series: [i + 1, i] });
+  });
+  return bands;
+}
+
+function topScale(least: number): uPlot.Scale {
+  let top = 0;
+  return {
+    range: (_u, _min, max) => {
+      top = nextTop(top, Number.isFinite(max) ? max : 0, least);
+      return [0, top];
+    },
+  };
+}
+
+function drawThresholds(thresholds: Threshold[]): (u: uPlot) => void {
+  return (u) => {
+    const { ctx, bbox } = u;
+    const px = devicePixelRatio;
+    ctx.save();
+    ctx.font = `${12 * px}px system-ui, sans-serif`;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "bottom";
+    ctx.lineWidth = px;
+    for (const { value, token, label } of thresholds) {
+      const y = Math.round(u.valToPos(value, "y", true)) + 0.5;
+      if (y < bbox.top) continue;
+      ctx.strokeStyle = color(token);
+      ctx.setLineDash([4 * px, 4 * px]);
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+      ctx.fillStyle = color(token);
+      ctx.fillText(label, bbox.left + 8 * px, y - 2 * px);
+    }
+    ctx.restore();
+  };
+}
+
+export type Size = { width: number; height: number };
+
+/** Options of a full chart with axes and the shared crosshair; `end` names the newest tick: `now`, or a time. */
+export function chartOptions(spec: ChartSpec, size: Size, end: () => string): uPlot.Options {
+  const hairline = { stroke: () => color("hairline"), width: 1 };
+  return {
+    ...size,
+    padding: [8, 24, 0, 0],
+    legend: { show: false },
+    scales: { x: { time: false, range: [-HISTORY_TICKS, 0] }, y: topScale(spec.leastTop) },
+    series: [{}, ...seriesOf(spec.lines)],
+    bands: bandsOf(spec.lines),
+    axes: [
+      {
+        font: FONT,
+        size: 24,
+        gap: 4,
+        stroke: () => color("muted"),
+        grid: { show: false },
+        ticks: { show: false },
+        border: { show: true, ...hairline },
+        splits: [-300, -240, -180, -120, -60, 0],
+        values: (_u, splits) => splits.map((at) => (at === 0 ? end() : `-${-at / 60}m`)),
+      },
+      {
+        font: FONT,
+        size: LEFT_AXIS_PX,
+        gap: 8,
+        stroke: () => color("muted"),
+        grid: hairline,
+        ticks: { show: false },
+        splits: (_u, _axis, min, max) => [min, (min + max) / 2, max],
+        values: (_u, splits) => splits.map(spec.axis),
+      },
+    ],
+    cursor: {
+      y: false,
+      drag: { x: false, y: false, setScale: false },
+      sync: { key: SYNC_KEY, setSeries: false },
+      points: { size: 7, width: 2, fill: () => color("surface") },
+    },
+    hooks: {
+      setCursor: [(u) => setCrosshair(u.cursor.idx ?? undefined)],
+      ...(spec.thresholds ? { draw: [drawThresholds(spec.thresholds)] } : {}),
+    },
+  };
+}
+
+/** Options of a small history beside a number: no axes, no crosshair. */
+export function sparkOptions(token: Token, leastTop: number, size: Size): uPlot.Options {
+  return {
+    ...size,
+    padding: [2, 2, 2, 2],
+    legend: { show: false },
+    cursor: { show: false },
+    scales: { x: { time: false, range: [-HISTORY_TICKS, 0] }, y: topScale(leastTop) },
+    axes: [{ show: false }, { show: false }],
+    series: [{}, ...seriesOf([{ name: "", token, width: 1.5, fill: 0.14 }])],
+  };
+}

@@ -1,0 +1,58 @@
+// The quiet line under the bar: who answers, for how many, what came late; or what is wrong and what happens next.
+
+import { count } from "../state/format";
+import { useDashboard, useSession } from "../state/hooks";
+import type { Room } from "../state/room";
+import { type Connection, shownRoom } from "../state/state";
+
+export function SubBar() {
+  const state = useDashboard();
+  const session = useSession();
+  const room = shownRoom(state);
+  const trouble = state.notice ?? troubleOf(state.connection);
+  const retries = state.connection.kind === "reconnecting" || state.connection.kind === "polling";
+
+  return (
+    <div className={`subbar${trouble ? " troubled" : ""}`}>
+      {trouble ? (
+        <p className="trouble">
+          {trouble}
+          {retries && (
+            <button type="button" className="link" onClick={session.retryNow}>
+              try now
+            </button>
+          )}
+        </p>
+      ) : (
+        <p>{room && <Facts node={state.welcome?.node} room={room} />}</p>
+      )}
+      {state.welcome?.auth === "dev" && (
+        <span className="badge" title="No key is configured: everyone on this machine may read and write.">
+          dev mode
+        </span>
+      )}
+    </div>
+  );
+}
+
+function troubleOf(connection: Connection): string | undefined {
+  if (connection.kind === "reconnecting") return `${connection.reason}; charts resume where they stopped`;
+  if (connection.kind === "polling") return "no socket to the daemon: polling every 2 s until there is one";
+  return undefined;
+}
+
+function Facts({ node, room }: { node: string | undefined; room: Room }) {
+  const { nodes, late, skewed } = room.aggregate;
+  return (
+    <>
+      {node !== undefined && <span>{node}</span>}
+      <span>
+        {nodes.reporting} of {nodes.expected} {nodes.expected === 1 ? "node" : "nodes"}
+      </span>
+      <span title="events in this window that came more than a minute after their time">
+        late {count(late)}
+      </span>
+      <span title="events in this window from clocks ahead of the daemon's">skewed {count(skewed)}</span>
+    </>
+  );
+}

@@ -1,0 +1,107 @@
+// The bar: what this is, how fresh it is, and the few things one can do.
+
+import { useDashboard, useNow, useSession, useTheme } from "../state/hooks";
+import { cycleTheme, type Theme } from "../state/preferences";
+import { DEFAULT_WINDOWS, isCurrent, shownRoom } from "../state/state";
+import { statusOf } from "../state/status";
+import { HelpIcon, PauseIcon, PlayIcon, PulseIcon, ThemeIcon, WallIcon } from "./icons";
+
+const THEME_NAMES: Record<Theme, string> = {
+  auto: "as the system",
+  light: "light",
+  dark: "dark",
+  contrast: "high contrast",
+};
+
+interface Props {
+  onHelp: () => void;
+  onWall: () => void;
+}
+
+export function TopBar({ onHelp, onWall }: Props) {
+  const state = useDashboard();
+  const session = useSession();
+  const theme = useTheme();
+  const paused = state.frozen !== undefined;
+  const windows = state.welcome?.windows ?? DEFAULT_WINDOWS;
+
+  return (
+    <header className="topbar">
+      <h1 className="brand">
+        <PulseIcon />
+        pulseboard
+      </h1>
+      <StatusLine />
+      <div className="controls">
+        <fieldset className="segmented">
+          <legend className="hidden">Window</legend>
+          {windows.map((window, i) => (
+            <label
+              key={window}
+              title={`the last ${window}, moving every second${i < 9 ? ` (${i + 1})` : ""}`}
+            >
+              <input
+                type="radio"
+                name="window"
+                value={window}
+                checked={state.window === window}
+                onChange={() => session.setWindow(window)}
+              />
+              <span>{window}</span>
+            </label>
+          ))}
+        </fieldset>
+        <button
+          type="button"
+          className="button pause"
+          aria-pressed={paused}
+          disabled={!shownRoom(state)}
+          onClick={session.togglePause}
+          title={paused ? "back to live (space)" : "hold this picture (space)"}
+        >
+          {paused ? <PlayIcon /> : <PauseIcon />}
+          <span>{paused ? "resume" : "pause"}</span>
+        </button>
+        <button
+          type="button"
+          className="button icon"
+          onClick={cycleTheme}
+          title={`theme: ${THEME_NAMES[theme]} (t)`}
+          aria-label={`Theme: ${THEME_NAMES[theme]}. Change`}
+        >
+          <ThemeIcon />
+        </button>
+        <button type="button" className="button icon" onClick={onHelp} title="help (?)" aria-label="Help">
+          <HelpIcon />
+        </button>
+        <button
+          type="button"
+          className="button icon"
+          onClick={onWall}
+          title="wall board, full screen"
+          aria-label="Wall board"
+        >
+          <WallIcon />
+        </button>
+      </div>
+    </header>
+  );
+}
+
+/** How fresh the picture is. The words are announced when the state changes, not every second. */
+export function StatusLine() {
+  const state = useDashboard();
+  const now = useNow(!isCurrent(state));
+  const status = statusOf(state, now);
+  return (
+    <p className={`status ${status.light}`}>
+      <i className="light" />
+      <b>{status.word}</b> <span>{status.detail}</span>
+      <span className="hidden" role="status">
+        {status.light === "live"
+          ? "live"
+          : `${status.light}: ${state.frozen ? "paused" : state.connection.kind}`}
+      </span>
+    </p>
+  );
+}

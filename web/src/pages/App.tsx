@@ -1,0 +1,109 @@
+// The page as a whole: session, address bar, title and keys.
+
+import { useCallback, useEffect, useMemo, useState } from "react";
+import { Help } from "../components/Help";
+import { formatView, parseView } from "../state/address";
+import { rate } from "../state/format";
+import { SessionContext, useDashboard, useSession } from "../state/hooks";
+import { cycleTheme } from "../state/preferences";
+import { createSession } from "../state/session";
+import { DEFAULT_WINDOWS, isCurrent, type State, shownRoom } from "../state/state";
+import { Overview } from "./Overview";
+import { Wall } from "./Wall";
+
+export function App() {
+  const session = useMemo(() => createSession(location.origin, parseView(location.search).window), []);
+  useEffect(() => session.start(), [session]);
+  return (
+    <SessionContext.Provider value={session}>
+      <Screen />
+    </SessionContext.Provider>
+  );
+}
+
+export function titleOf(state: State): string {
+  const room = shownRoom(state);
+  const name = "pulseboard";
+  if (state.connection.kind === "denied") return `not allowed - ${name}`;
+  if (!room) return name;
+  const number = `${rate(room.aggregate.eventsPerSecond)}/s`;
+  if (state.frozen) return `‖ ${number} - ${name}`;
+  return isCurrent(state) ? `${number} - ${name}` : `reconnecting - ${name}`;
+}
+
+function Screen() {
+  const state = useDashboard();
+  const session = useSession();
+  const [wall, setWall] = useState(() => parseView(location.search).wall);
+  const [help, setHelp] = useState(false);
+
+  const enterWall = useCallback(() => {
+    setWall(true);
+    document.documentElement.requestFullscreen?.().catch(() => {
+      // Full screen is a wish; the board stands without it.
+    });
+  }, []);
+  const leaveWall = useCallback(() => {
+    setWall(false);
+    if (document.fullscreenElement) void document.exitFullscreen();
+  }, []);
+
+  const title = titleOf(state);
+  useEffect(() => {
+    document.title = title;
+  }, [title]);
+
+  useEffect(() => {
+    const search = formatView({ window: state.window, wall });
+    if (search !== location.search) history.replaceState(null, "", `${location.pathname}${search}`);
+  }, [state.window, wall]);
+
+  useEffect(() => {
+    const moved = () => {
+      const view = parseView(location.search);
+      session.setWindow(view.window);
+      setWall(view.wall);
+    };
+    const fullscreen = () => {
+      if (!document.fullscreenElement) setWall(false);
+    };
+    addEventListener("popstate", moved);
+    document.addEventListener("fullscreenchange", fullscreen);
+    return () => {
+      removeEventListener("popstate", moved);
+      document.removeEventListener("fullscreenchange", fullscreen);
+    };
+  }, [session]);
+
+  const windows = state.welcome?.windows ?? DEFAULT_WINDOWS;
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || help) return;
+      const target = event.target as HTMLElement;
+      const isControl = target.matches("button, input[type=range], a, textarea");
+      if (event.key === "Escape" && wall) return leaveWall();
+      // On a button, space presses the button.
+      if (event.key === " " && !isControl) {
+        event.preventDefault();
+        return session.togglePause();
+      }
+      if (event.key === "t") return cycleTheme();
+      if (event.key === "?" && !wall) return setHelp(true);
+      const window = windows[Number(event.key) - 1];
+      if (window !== undefined) session.setWindow(window);
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  }, [session, windows, wall, help, leaveWall]);
+
+  return (
+    <>
+      {wall ? (
+        <Wall onLeave={leaveWall} />
+      ) : (
+        <Overview origin={location.origin} onHelp={() => setHelp(true)} onWall={enterWall} />
+      )}
+      <Help open={help} onClose={() => setHelp(false)} />
+    </>
+  );
+}

@@ -1,0 +1,66 @@
+// The overview: bar, four numbers, four charts, routes, status classes, demo traffic.
+
+import { Charts } from "../components/Charts";
+import { DemoPanel } from "../components/DemoPanel";
+import { Denied } from "../components/Denied";
+import { FirstRun } from "../components/FirstRun";
+import { Kpis } from "../components/Kpis";
+import { Routes } from "../components/Routes";
+import { StatusClasses } from "../components/StatusClasses";
+import { SubBar } from "../components/SubBar";
+import { TopBar } from "../components/TopBar";
+import { useDashboard } from "../state/hooks";
+import { endName, hasEvents, mayWrite, shownRoom } from "../state/state";
+import { statusOf } from "../state/status";
+
+interface Props {
+  origin: string;
+  onHelp: () => void;
+  onWall: () => void;
+}
+
+export function Overview({ origin, onHelp, onWall }: Props) {
+  const state = useDashboard();
+  const room = shownRoom(state);
+  const { stale } = statusOf(state, 0);
+  const writes = mayWrite(state);
+  const { connection } = state;
+
+  return (
+    <div className="page">
+      <TopBar onHelp={onHelp} onWall={onWall} />
+      <SubBar />
+      <main className={`overview${stale ? " stale" : ""}`}>
+        <Kpis room={room} />
+        <div className="charts">
+          <Charts room={room} end={endName(state)} />
+          {connection.kind === "denied" && <Denied code={connection.code} detail={connection.detail} />}
+          {connection.kind !== "denied" && room && !hasEvents(room) && (
+            <FirstRun origin={origin} mayWrite={writes} />
+          )}
+        </div>
+        <div className="lower">
+          <Routes room={room} />
+          <div className="side">
+            <StatusClasses room={room} />
+            {writes && <DemoPanel />}
+          </div>
+        </div>
+      </main>
+      <footer className="keysline" aria-hidden="true">
+        <span>
+          <kbd>1</kbd> <kbd>2</kbd> <kbd>3</kbd> window
+        </span>
+        <span>
+          <kbd>space</kbd> pause
+        </span>
+        <span>
+          <kbd>t</kbd> theme
+        </span>
+        <span>
+          <kbd>?</kbd> help
+        </span>
+      </footer>
+    </div>
+  );
+}

@@ -1,0 +1,46 @@
+// The wall board: four numbers and their charts, to be read across a room. It has no controls; it dims when what it
+// shows is no longer now.
+
+import { Spark } from "../charts/Spark";
+import { kpisOf } from "../components/Kpis";
+import { StatusLine } from "../components/TopBar";
+import { clock } from "../state/format";
+import { useDashboard } from "../state/hooks";
+import { shownRoom } from "../state/state";
+import { statusOf } from "../state/status";
+
+export function Wall({ onLeave }: { onLeave: () => void }) {
+  const state = useDashboard();
+  const room = shownRoom(state);
+  const { stale } = statusOf(state, 0);
+  return (
+    <main className={`wall${stale ? " stale" : ""}`}>
+      <header>
+        <h1>pulseboard</h1>
+        <StatusLine />
+        <button type="button" className="link leave" onClick={onLeave}>
+          leave the wall board (esc)
+        </button>
+      </header>
+      {kpisOf(room).map((kpi) => (
+        <article className="card" key={kpi.key}>
+          <h2>
+            {kpi.label} {room && <span className="unit">last {room.window}</span>}
+          </h2>
+          <p className={`huge ${kpi.alarm} t-${kpi.token}`}>
+            {kpi.value}
+            <small>{kpi.unit === "/s" ? "" : kpi.unit}</small>
+            {kpi.alarm && <em>{kpi.alarm === "bad" ? "high" : "raised"}</em>}
+          </p>
+          <div className="spark">
+            {kpi.cells.length > 0 && <Spark cells={kpi.cells} token={kpi.token} leastTop={kpi.leastTop} />}
+          </div>
+          <p className="span">
+            <span>5 minutes ago</span>
+            <span>{room ? clock(room.tick) : ""}</span>
+          </p>
+        </article>
+      ))}
+    </main>
+  );
+}

@@ -1,0 +1,162 @@
+// The demo panel's engine: makes traffic, sends it in small batches, and keeps count of every verdict. A batch whose
+// answer was lost is sent again with the same ids, so that the daemon, not the page, decides what is a duplicate.
+
+import type { NewEvent, Verdicts } from "../wire/types";
+import { dueEvents, nextEvent } from "./traffic";
+
+const STEP_MS = 100;
+/** Longest stretch made up for after a stall: a tab that slept does not send its sleep. */
+const CATCH_UP_MS = 1_000;
+/** About 100 kB a frame, far under the daemon's 1 MiB. */
+const BATCH = 500;
+/** Batches waiting for an answer or another try; past it no new traffic is made. */
+const MAX_OPEN = 16;
+export const SPELL_MS = 20_000;
+
+export const RATES = [5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
+export const DEFAULT_RATE = 100;
+
+export interface DemoState {
+  running: boolean;
+  rate: number;
+  /** End of the error spell in Unix ms, 0 without one. */
+  spellUntilMs: number;
+  accepted: number;
+  duplicates: number;
+  rejected: number;
+  lastRejection: string | undefined;
+  /** Events sent and not yet answered. */
+  open: number;
+  ackMs: number | undefined;
+  /** Why nothing is being taken, while nothing is. */
+  waiting: string | undefined;
+}
+
+export interface Outlet {
+  canSend: () => boolean;
+  send: (events: NewEvent[]) => Promise<Verdicts>;
+}
+
+interface Batch {
+  events: NewEvent[];
+  notBeforeMs: number;
+}
+
+const IDLE: DemoState = {
+  running: false,
+  rate: DEFAULT_RATE,
+  spellUntilMs: 0,
+  accepted: 0,
+  duplicates: 0,
+  rejected: 0,
+  lastRejection: undefined,
+  open: 0,
+  ackMs: undefined,
+  waiting: undefined,
+};
+
+export class Demo {
+  private state = IDLE;
+  private retry: Batch[] = [];
+  private openBatches = 0;
+  private steppedAtMs = 0;
+  private sequence = 0;
+  private timer: ReturnType<typeof setInterval> | undefined;
+  private readonly outlet: Outlet;
+  private readonly run = Math.random().toString(36).slice(2, 10);
+  private readonly listeners = new Set<() => void>();
+
+  constructor(outlet: Outlet) {
+    this.outlet = outlet;
+  }
+
+  readonly get = (): DemoState => this.state;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  start(): void {
+    if (this.state.running) return;
+    this.change({ running: true, waiting: undefined });
+    this.steppedAtMs = Date.now();
+    this.timer ??= setInterval(() => this.step(), STEP_MS);
+  }
+
+  /** Makes no more events; what is already under way is still settled. */
+  stop(): void {
+    this.change({ running: false, spellUntilMs: 0, waiting: undefined });
+  }
+
+  setRate(rate: number): void {
+    this.change({ rate });
+  }
+
+  spell(): void {
+    this.change({ spellUntilMs: Date.now() + SPELL_MS });
+    this.start();
+  }
+
+  private step(): void {
+    const now = Date.now();
+    if (!this.state.running && this.retry.length === 0 && this.openBatches === 0) {
+      clearInterval(this.timer);
+      this.timer = undefined;
+      return;
+    }
+    if (this.state.spellUntilMs > 0 && now > this.state.spellUntilMs) this.change({ spellUntilMs: 0 });
+    while (this.outlet.canSend() && this.retry[0] && this.retry[0].notBeforeMs <= now) {
+      const batch = this.retry.shift();
+      if (batch) this.send(batch.events);
+    }
+    const elapsed = Math.min(CATCH_UP_MS, now - this.steppedAtMs);
+    this.steppedAtMs = now;
+    if (!this.state.running) return;
+    if (!this.outlet.canSend() || this.openBatches + this.retry.length >= MAX_OPEN) {
+      this.change({ waiting: this.state.waiting ?? "waiting for the daemon" });
+      return;
+    }
+    const story = { rate: this.state.rate, spell: this.state.spellUntilMs > now };
+    const due = dueEvents(story.rate, elapsed, now, Math.random);
+    for (let sent = 0; sent < due; sent += BATCH) {
+      const events: NewEvent[] = [];
+      for (let i = sent; i < Math.min(due, sent + BATCH); i++) {
+        this.sequence += 1;
+        events.push(nextEvent(story, `demo-${this.run}-${this.sequence}`, Math.random));
+      }
+      this.send(events);
+    }
+  }
+
+  private send(events: NewEvent[]): void {
+    const sentAtMs = performance.now();
+    this.openBatches += 1;
+    this.change({ open: this.state.open + events.length });
+    this.outlet
+      .send(events)
+      .then((verdicts) => {
+        this.change({
+          accepted: this.state.accepted + verdicts.accepted,
+          duplicates: this.state.duplicates + verdicts.duplicates,
+          rejected: this.state.rejected + verdicts.rejectedTotal,
+          lastRejection: verdicts.rejected[0]?.message ?? this.state.lastRejection,
+          ackMs: performance.now() - sentAtMs,
+          waiting: undefined,
+        });
+      })
+      .catch((error: Error & { retryAfterMs?: number }) => {
+        this.retry.push({ events, notBeforeMs: Date.now() + (error.retryAfterMs ?? 1_000) });
+        this.change({ waiting: error.message });
+      })
+      .finally(() => {
+        this.openBatches -= 1;
+        this.change({ open: this.state.open - events.length });
+      });
+  }
+
+  private change(part: Partial<DemoState>): void {
+    this.state = { ...this.state, ...part };
+    for (const listener of this.listeners) listener();
+  }
+}

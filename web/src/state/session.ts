@@ -1,0 +1,102 @@
+// One page's session: joins the feed to the store, and is what the pages call to change the view.
+
+import { Feed, type FeedEvent } from "../wire/feed";
+import { getAggregates } from "../wire/rest";
+import { roomOf, windowOf } from "../wire/rooms";
+import { HISTORY_TICKS } from "./columns";
+import { Demo } from "./demo";
+import { follows } from "./room";
+import { DEFAULT_WINDOW, initialState } from "./state";
+import { createStore, type Store } from "./store";
+
+export interface Session {
+  store: Store;
+  demo: Demo;
+  setWindow: (window: string) => void;
+  togglePause: () => void;
+  retryNow: () => void;
+  start: () => () => void;
+}
+
+export function createSession(origin: string, window: string): Session {
+  const store = createStore(initialState(window));
+
+  function onFeed(event: FeedEvent): void {
+    if (event.kind === "message") {
+      const { message } = event;
+      if (message.op === "delta") {
+        const room = store.latest().rooms[windowOf(message.room)];
+        // A frame that does not continue ours is no use: ask for what is missing instead.
+        if (room && message.tick <= room.tick) return;
+        if (!follows(room, message)) {
+          feed.resync();
+          return;
+        }
+      }
+      if (message.op === "welcome" && !message.windows.includes(store.latest().window)) {
+        const fallback = message.windows.includes(DEFAULT_WINDOW) ? DEFAULT_WINDOW : message.windows[0];
+        if (fallback) setWindow(fallback);
+      }
+    }
+    store.dispatch({ kind: "feed", event, nowMs: Date.now() });
+  }
+
+  const feed = new Feed(
+    `${origin.replace(/^http/, "ws")}/ws`,
+    roomOf(window),
+    onFeed,
+    (room) => store.latest().rooms[windowOf(room)]?.tick,
+  );
+
+  function setWindow(next: string): void {
+    const before = store.latest();
+    if (before.window === next) return;
+    store.dispatch({ kind: "window", window: next });
+    feed.watch(roomOf(next));
+    if (before.frozen) void rewind(next, before.frozen.tick);
+  }
+
+  /** A held picture stays at its moment when another window is chosen. */
+  async function rewind(window: string, tick: number): Promise<void> {
+    try {
+      const snapshot = await getAggregates(window, { at: tick, since: tick - HISTORY_TICKS });
+      if (snapshot.tick !== tick) throw new Error("another tick");
+      if (store.latest().window === window) {
+        store.dispatch({ kind: "rewound", snapshot: { ...snapshot, room: roomOf(window) } });
+      }
+    } catch {
+      store.dispatch({ kind: "resume", notice: `that moment is not stored for ${window}: live again` });
+    }
+  }
+
+  const demo = new Demo({
+    canSend: () => feed.canPublish,
+    send: (events) => feed.publish(events),
+  });
+
+  return {
+    store,
+    demo,
+    setWindow,
+    togglePause: () => store.dispatch({ kind: store.latest().frozen ? "resume" : "pause" }),
+    retryNow: () => feed.nudge(),
+    start: () => {
+      const nudge = () => {
+        if (document.visibilityState === "visible" && store.latest().connection.kind !== "denied")
+          feed.nudge();
+      };
+      feed.start();
+      document.addEventListener("visibilitychange", nudge);
+      window_.addEventListener("online", nudge);
+      return () => {
+        document.removeEventListener("visibilitychange", nudge);
+        window_.removeEventListener("online", nudge);
+        demo.stop();
+        feed.stop();
+      };
+    },
+  };
+}
+
+// The name `window` means a time window in this file.
+const window_ = globalThis.window;
