@@ -6,18 +6,25 @@
 //! finish requests, sync the journal, commit the store.
 
 pub mod data_dir;
+mod greeting;
+mod stages;
+mod wiring;
 
-use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::net::TcpListener;
 
 use self::data_dir::DataDir;
+use self::stages::Running;
+use crate::clock::Clock;
 use crate::config::Config;
+use crate::{server, shutdown};
+
+/// How long everything together may take to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(9);
+/// How often retention looks, and the metrics' buffers are emptied.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Why the daemon did not start, or ended.
 #[derive(Debug, Error)]
@@ -37,5 +44,77 @@ impl StartError {
             Self::Refused(_) => 2,
             Self::Failed(_) => 1,
         }
+    }
+}
+
+/// Runs the daemon until it is told to stop, or cannot go on.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let clock = Clock::system();
+    let data_dir = DataDir::open(config.general.data_dir())?;
+    server::rlimit::raise();
+    let listener = server::bind(config.server.bind)
+        .map_err(|error| StartError::Failed(format!("server.bind: {error}")))?;
+    let address =
+        listener.local_addr().map_err(|error| StartError::Failed(error.to_string()))?;
+    let signals = shutdown::Signals::listen()
+        .map_err(|error| StartError::Failed(format!("signals cannot be heard: {error}")))?;
+
+    let (running, greeting) = Running::start(&config, &data_dir, &clock, address).await?;
+    greeting.print(address);
+    notify(&[sd_notify::NotifyState::Ready]);
+
+    let mut faults = running.faults();
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    let serving = tokio::spawn(server::serve(
+        listener,
+        running.router(),
+        stages::server_settings(&config),
+        until(stopping),
+    ));
+    let upkeep = tokio::spawn(running.clone().upkeep(UPKEEP_EVERY));
+    let cause = tokio::select! {
+        signal = signals.first() => Ok(signal),
+        fault = faults.recv() => Err(fault.unwrap_or_else(|| "the journal ended".to_owned())),
+    };
+    upkeep.abort();
+    notify(&[sd_notify::NotifyState::Stopping]);
+    running.stopping().store(true, Ordering::Relaxed);
+    match &cause {
+        Ok(signal) => tracing::info!(%signal, "stopping"),
+        Err(fault) => tracing::error!(%fault, "stopping: events can no longer be kept"),
+    }
+
+    let drained = tokio::time::timeout(STOP_WITHIN, async {
+        // A receiver that is gone has stopped already.
+        let _ = stop.send(true);
+        running.close_sockets().await;
+        let connections = serving.await;
+        let kept = running.drain().await;
+        (connections, kept)
+    });
+    match drained.await {
+        Ok((Ok(connections), kept)) => tracing::info!(
+            requests_cut = connections.cut,
+            events = kept.events,
+            "stopped; every acknowledged event is on disk"
+        ),
+        Ok((Err(error), _)) => tracing::error!(%error, "the server did not end as it should"),
+        Err(_) => tracing::warn!(
+            "stopping took over {} s and was cut short; every acknowledged event is on disk",
+            STOP_WITHIN.as_secs()
+        ),
+    }
+    cause.map(drop).map_err(StartError::Failed)
+}
+
+async fn until(mut stopping: tokio::sync::watch::Receiver<bool>) {
+    // The sender lives until the server has ended; if it does not, stopping is right too.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+/// Tells systemd, where there is one.
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd could not be told");
     }
 }
