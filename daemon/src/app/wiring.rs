@@ -1,0 +1,103 @@
+//! How a stage looks to its neighbour: the adapters between the narrow handles each stage asks for
+//! and what the next one offers. Translates, decides nothing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pulseboard::event::EventBatch;
+use pulseboard::wire::server::Aggregate;
+
+use crate::aggregate::{FrameSink, TickFrame, Views};
+use crate::broadcast::{Frames, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, WindowFrame};
+use crate::ingest::{self, Appended, Durable, EventLog, Ingest, Source};
+use crate::journal::{self, Journal};
+
+/// The journal as ingest sees it.
+pub(super) struct Log(pub Journal);
+
+impl EventLog for Log {
+    fn append(&self, batch: EventBatch) -> Result<Durable, ingest::AppendError> {
+        let pending = self.0.append(batch).map_err(append_error)?;
+        Ok(Box::pin(async move {
+            let appended = pending.await.map_err(append_error)?;
+            Ok(Appended { first_seq: appended.first_seq, count: appended.count })
+        }))
+    }
+}
+
+fn append_error(error: journal::AppendError) -> ingest::AppendError {
+    match error {
+        journal::AppendError::DiskFull => ingest::AppendError::DiskFull,
+        journal::AppendError::SpoolFull => ingest::AppendError::SpoolFull,
+        journal::AppendError::Busy => ingest::AppendError::Busy,
+        journal::AppendError::Closed => ingest::AppendError::Closed,
+    }
+}
+
+/// Ingest as sockets see it.
+pub(super) struct Publisher(pub Ingest);
+
+impl Publish for Publisher {
+    fn publish(&self, publishes: Vec<Bytes>) -> Publishing {
+        let ingest = self.0.clone();
+        Box::pin(async move {
+            let source = Source {
+                site: None,
+                import: false,
+                idempotency_key: None,
+                subject: Arc::from("dev"),
+            };
+            let verdicts = ingest.submit_many(publishes, &source).await;
+            verdicts.into_iter().map(|verdict| verdict.map(told).map_err(|e| refused(&e))).collect()
+        })
+    }
+}
+
+fn told(verdicts: ingest::Verdicts) -> Verdict {
+    Verdict {
+        accepted: verdicts.accepted,
+        duplicates: verdicts.duplicates,
+        rejected: verdicts.rejected,
+        rejected_total: verdicts.rejected_total,
+    }
+}
+
+fn refused(error: &ingest::IngestError) -> Refusal {
+    Refusal {
+        code: error.code().into(),
+        message: error.to_string(),
+        retry_after_ms: error.retry_after_ms(),
+    }
+}
+
+/// The aggregator's read side as the hub sees it.
+pub(super) struct Windows(pub Views);
+
+impl Frames for Windows {
+    fn history(&self, window: &str, since: Option<i64>, until: i64) -> Option<HistorySlice> {
+        let slice = self.0.history_until(window, since, until)?;
+        Some(HistorySlice { history: slice.history, corrections: slice.corrections })
+    }
+
+    fn at(&self, window: &str, tick: i64) -> Result<Aggregate, Refusal> {
+        self.0.at(window, tick).map_err(|error| Refusal::new(error.code(), error.to_string()))
+    }
+}
+
+/// The hub as the aggregator sees it.
+pub(super) struct Sockets(pub Arc<Hub>);
+
+impl FrameSink for Sockets {
+    fn frame(&self, frame: &Arc<TickFrame>) {
+        let windows: Vec<WindowFrame> = frame
+            .windows
+            .iter()
+            .map(|window| WindowFrame {
+                window: Arc::clone(&window.window),
+                aggregate: Arc::clone(&window.aggregate),
+                corrections: window.corrections.clone(),
+            })
+            .collect();
+        self.0.frame(frame.tick, &windows);
+    }
+}
