@@ -1,1 +1,28 @@
 //! One frame a room a tick, encoded once, to every subscriber; no queue a session.
+//!
+//! The aggregator's thread hands each tick to the [`Hub`], which encodes it once. A few shards, OS
+//! threads, walk their sessions and try to write the prepared bytes; where that would block, the
+//! session's own task goes on when the socket is writable again, with the newest state. So a slow
+//! reader costs a constant, and is told what it was not sent (`lagged`).
+//!
+//! Nothing in here counts events or reads the clock. What it needs of the stages around it, the
+//! app brings as [`Frames`] and [`Publish`]. [`crate::ingest::socket`] opens its sessions.
+
+mod feed;
+mod hub;
+mod member;
+mod message;
+mod outbox;
+mod protocol;
+mod room;
+mod session;
+mod shard;
+mod wire_frame;
+
+pub use feed::{Frames, HistorySlice, Publish, Publishing, Refusal, Verdict, WindowFrame};
+pub use hub::{Counters, Full, Hub, Seat, Settings, Socket};
+
+/// What a server answers to `Sec-WebSocket-Key` (RFC 6455, section 1.3).
+pub fn accept_key(key: &[u8]) -> String {
+    tungstenite::handshake::derive_accept_key(key)
+}

@@ -1,1 +1,161 @@
-//! The listener and the HTTP connections: accept, limits of a connection, upgrade, shutdown.
+//! The listener and the HTTP connections: accept, the limits of a connection, upgrade, shutdown.
+//!
+//! It hands every request, with the [`Peer`] it came from in its extensions, to the one router that
+//! the app built, after the [`fence`] and the limits on URI and header block. It knows no route and
+//! no stage. A connection is counted from accept until its socket closes, upgraded or not; past
+//! [`Settings::connections`] none is accepted until one ends.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+mod connection;
+pub mod fence;
+pub mod origin;
+mod refusal;
+pub mod rlimit;
+
+pub use refusal::refusal;
+
+/// How long the accept loop rests when the system has no descriptor left.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// Connections the system may hold that we did not accept yet.
+const BACKLOG: u32 = 4_096;
+
+/// What holds for every connection.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whether the [`fence`] stands: no key configured, everyone here may do everything.
+    pub dev_mode: bool,
+    /// Connections at a time, sockets included; past it none is accepted.
+    pub connections: usize,
+    /// Time for a request's headers, from its first byte or the end of the request before.
+    pub header_timeout: Duration,
+    /// The header block, in bytes; past it 431.
+    pub header_bytes: usize,
+    /// The URI, in bytes; past it 414.
+    pub uri_bytes: usize,
+    /// How long requests that are being answered may take once shutdown began.
+    pub drain: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            dev_mode: true,
+            connections: 20_000,
+            header_timeout: Duration::from_secs(10),
+            header_bytes: 16 * 1024,
+            uri_bytes: 8 * 1024,
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Who is at the other end of a connection; in the extensions of every request.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Keeps the connection counted; a socket that was upgraded holds on to it.
+    pub hold: Arc<OwnedSemaphorePermit>,
+}
+
+/// Why the daemon cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody else listens there.
+    #[error(
+        "{0} is in use: another pulseboardd, or another program, listens there; \
+         stop it, or choose another address with --bind"
+    )]
+    InUse(SocketAddr),
+    /// The system refused.
+    #[error("cannot listen on {0}: {1}")]
+    Refused(SocketAddr, io::Error),
+}
+
+/// Listens on `address`; port 0 takes a free one. Needs to run inside the runtime.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    let listen = || -> io::Result<TcpListener> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse(address),
+        _ => BindError::Refused(address, error),
+    })
+}
+
+/// How the last requests ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that were open when shutdown began and ended in time.
+    pub finished: usize,
+    /// Connections that were cut off when [`Settings::drain`] was over.
+    pub cut: usize,
+}
+
+/// Serves connections until `shutdown` resolves, then stops accepting, lets requests that are being
+/// answered end, and cuts off what is left after [`Settings::drain`]. Upgraded sockets are not
+/// waited for: the hub closes those.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    settings: Settings,
+    shutdown: impl Future<Output = ()>,
+) -> Drained {
+    let slots = Arc::new(Semaphore::new(settings.connections));
+    let (stop, stopping) = watch::channel(false);
+    let settings = Arc::new(settings);
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            accepted = accept(&listener, &slots) => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let stopping = stopping.clone();
+                let (router, settings) = (router.clone(), settings.clone());
+                connections.spawn(connection::run(stream, peer, router, settings, stopping));
+            }
+            Err(error) => {
+                // Out of descriptors, or a peer that left before it was accepted: neither is a
+                // reason to stop listening.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_REST).await;
+            }
+        }
+    }
+    drop(listener);
+    // A receiver may be gone already; then there is nobody to tell.
+    let _ = stop.send(true);
+    let open = connections.len();
+    let drained = tokio::time::timeout(settings.drain, async {
+        while connections.join_next().await.is_some() {}
+    });
+    let cut = if drained.await.is_ok() { 0 } else { connections.len() };
+    connections.shutdown().await;
+    Drained { finished: open - cut, cut }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> io::Result<(tokio::net::TcpStream, Peer)> {
+    let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, address) = listener.accept().await?;
+    Ok((stream, Peer { address, hold: Arc::new(slot) }))
+}

@@ -1,2 +1,53 @@
-//! Placeholder until its stages land.
-fn main() {}
+//! The developer's own commands: `cargo xtask demo`, `test`, `bench`, `web`.
+//!
+//! Ordinary Rust instead of scripts. Knows the product's programs by their command lines alone and
+//! links none of it. What it keeps true about the code itself is in `tests/tidy.rs`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod children;
+mod demo;
+mod packages;
+mod page;
+mod run;
+mod test;
+mod workspace;
+
+/// Work on Pulseboard.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build everything, start the daemon with live demo traffic, open the dashboards
+    Demo(demo::Args),
+    /// Everything that must hold before a change goes in; what `.ci/run` runs
+    Test,
+    /// Measure in release: ratios against ceilings, on this machine
+    Bench(bench::Args),
+    /// Work on the browser dashboard: Vite with a proxy to a daemon
+    Web(page::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Test => test::run(),
+        Command::Bench(args) => bench::run(&args),
+        Command::Web(args) => page::develop(&args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Reading the WebSocket protocol from bytes already received: the protocol library without a
+//! socket of its own.
+//!
+//! Bytes go in as slices, messages come out; what the protocol has to answer by itself (pongs, the
+//! reply to a close) is collected for the caller to send. Never waits, never writes.
+
+use std::io::{self, Read, Write};
+
+use tungstenite::error::{CapacityError, Error};
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tungstenite::{Message, Utf8Bytes};
+
+use pulseboard::wire::close;
+
+/// Read buffer of a session at rest, bytes; a longer message gets a buffer of its own.
+const READ_BUFFER_BYTES: usize = 512;
+/// Control frames the protocol may have to send at a time: a pong and a close, 127 bytes each.
+const CONTROL_BYTES_MAX: usize = 4 * 1024;
+
+/// What the protocol says next.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// A text message.
+    Text(Utf8Bytes),
+    /// Nothing more in what was received.
+    Nothing,
+}
+
+/// Why a session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The client is gone, or said goodbye and was answered.
+    Gone,
+    /// To be told with this close code and reason.
+    Close(u16, &'static str),
+}
+
+/// See the module.
+pub(super) struct Reader {
+    context: WebSocketContext,
+}
+
+/// The library's view of a socket: what was received, and where answers go.
+struct Feed<'a, 'b> {
+    input: &'a mut &'b [u8],
+    control: &'a mut Vec<u8>,
+}
+
+impl Read for Feed<'_, '_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.input.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.input.read(into)
+    }
+}
+
+impl Write for Feed<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.control.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Reader {
+    /// A reader that takes frames and messages of at most `bytes_max` bytes.
+    pub(super) fn new(bytes_max: usize) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_write_buffer_size(CONTROL_BYTES_MAX)
+            .max_message_size(Some(bytes_max))
+            .max_frame_size(Some(bytes_max))
+            .accept_unmasked_frames(false);
+        Self { context: WebSocketContext::new(Role::Server, Some(config)) }
+    }
+
+    /// The next message in `input`, which it consumes as far as it needs; answers of the protocol
+    /// are added to `control`.
+    pub(super) fn next(
+        &mut self,
+        input: &mut &[u8],
+        control: &mut Vec<u8>,
+    ) -> Result<Heard, Ending> {
+        let mut feed = Feed { input, control };
+        loop {
+            match self.context.read(&mut feed) {
+                Ok(Message::Text(text)) => return Ok(Heard::Text(text)),
+                Ok(Message::Binary(_)) => {
+                    return Err(Ending::Close(close::UNSUPPORTED, "the protocol is text"));
+                }
+                // Answered by the library on the next turn of this loop.
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_)) => {}
+                Ok(Message::Frame(_)) => {
+                    return Err(Ending::Close(close::INTERNAL, "unexpected raw frame"));
+                }
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Heard::Nothing);
+                }
+                Err(error) => return Err(ending(&error)),
+            }
+        }
+    }
+}
+
+fn ending(error: &Error) -> Ending {
+    match error {
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => {
+            Ending::Close(close::TOO_BIG, "message too big")
+        }
+        Error::Utf8(_) => Ending::Close(close::NOT_UTF8, "text that is not UTF-8"),
+        Error::Protocol(_) | Error::Capacity(_) => Ending::Close(close::PROTOCOL, "broken framing"),
+        _ => Ending::Gone,
+    }
+}

@@ -1,0 +1,381 @@
+//! A session: one client on one socket, from welcome to close. A task of its own reads and answers;
+//! ticks are written by its shard, and by the task where the socket was not ready.
+//!
+//! What arrives in one read is decoded together, and its publishes go to the journal as one group.
+//! The task stops reading while too many publishes are unacknowledged or too much waits to be sent.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use pulseboard::wire;
+use pulseboard::wire::server::{
+    AuthState, ErrorMessage, ServerMessage, Snapshot, Welcome, WelcomeLimits,
+};
+use tokio::io::{Interest, Ready};
+
+use super::feed::Refusal;
+use super::hub::{Hub, Place};
+use super::member::Member;
+use super::message::{self, Request};
+use super::protocol::{Ending, Heard, Reader};
+use super::room::{self, RoomName};
+use super::wire_frame;
+
+mod publish;
+
+/// One read of one socket, bytes; the buffer belongs to the thread.
+const READ_BYTES: usize = 64 * 1024;
+/// Everything may be done by everyone in dev mode.
+const DEV_SCOPE: &str = "read ingest admin";
+
+thread_local! {
+    static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+struct Session {
+    hub: Arc<Hub>,
+    member: Arc<Member>,
+    reader: Reader,
+    /// Received, but not decoded: reading was paused in the middle.
+    unread: Bytes,
+    /// Whether the reader may hold whole messages, or `unread` has some.
+    more: bool,
+    /// Publishes decoded since the last group left.
+    gathered: publish::Gathered,
+    /// A rewound snapshot to look up before anything else is decoded.
+    lookup: Option<Lookup>,
+}
+
+struct Lookup {
+    id: Option<u64>,
+    room: String,
+    window: Arc<str>,
+    at: i64,
+}
+
+/// Runs a session to its end. `received` came with the upgrade request.
+pub(super) async fn run(hub: Arc<Hub>, member: Arc<Member>, received: Bytes, place: Place) {
+    let mut session = Session {
+        reader: Reader::new(hub.settings.publish_bytes),
+        hub,
+        member,
+        more: !received.is_empty(),
+        unread: received,
+        gathered: publish::Gathered::default(),
+        lookup: None,
+    };
+    session.welcome();
+    let ending = session.serve().await;
+    session.launch();
+    session.end(ending).await;
+    drop(place);
+}
+
+impl Session {
+    async fn serve(&mut self) -> Ending {
+        loop {
+            if let Some((code, reason)) = self.member.closing() {
+                return Ending::Close(code, reason);
+            }
+            let frames = self.hub.frames().map(|frames| &**frames);
+            match self.member.go_on(|| self.hub.newest(), frames) {
+                Ok(sent) => self.hub.totals.add(sent),
+                Err(_) => return Ending::Gone,
+            }
+            if let Some(lookup) = self.lookup.take() {
+                self.look_up(lookup).await;
+            }
+            let (blocked, full) = self.member.with(|out| (out.is_blocked(), out.is_full()));
+            let reads = !full && !self.is_at_limit();
+            if reads && self.more {
+                let unread = std::mem::take(&mut self.unread);
+                if let Err(ending) = self.decode(&unread) {
+                    return ending;
+                }
+                tokio::task::coop::consume_budget().await;
+                continue;
+            }
+            let interest = match (reads, blocked) {
+                (true, false) => Some(Interest::READABLE),
+                (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
+                (false, true) => Some(Interest::WRITABLE),
+                (false, false) => None,
+            };
+            let ready = tokio::select! {
+                () = self.member.wake.notified() => Ready::EMPTY,
+                ready = ready(&self.member, interest) => match ready {
+                    Ok(ready) => ready,
+                    Err(_) => return Ending::Gone,
+                },
+            };
+            if reads && (ready.is_readable() || ready.is_read_closed() || ready.is_error()) {
+                if let Err(ending) = self.read() {
+                    return ending;
+                }
+            }
+        }
+    }
+
+    /// Reads once and decodes what came.
+    fn read(&mut self) -> Result<(), Ending> {
+        READ.with_borrow_mut(|buffer| match self.member.tcp.try_read(buffer) {
+            Ok(0) => Err(Ending::Gone),
+            Ok(bytes) => {
+                self.member.heard();
+                self.decode(&buffer[..bytes])
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => Err(Ending::Gone),
+        })
+    }
+
+    /// Decodes and answers what was received, as far as the limits allow; keeps the rest.
+    fn decode(&mut self, mut input: &[u8]) -> Result<(), Ending> {
+        let mut control = Vec::new();
+        let heard = loop {
+            match self.reader.next(&mut input, &mut control) {
+                Ok(Heard::Text(text)) => self.answer(&text.into()),
+                Ok(Heard::Nothing) => {
+                    self.more = false;
+                    break Ok(());
+                }
+                Err(ending) => break Err(ending),
+            }
+            let full = control.len() > super::outbox::ANSWER_BYTES;
+            if full || self.lookup.is_some() || self.is_at_limit() || self.is_full() {
+                self.more = true;
+                self.unread = Bytes::copy_from_slice(input);
+                break Ok(());
+            }
+        };
+        if !control.is_empty() {
+            self.member.send(control.into());
+        }
+        self.launch();
+        heard
+    }
+
+    fn is_at_limit(&self) -> bool {
+        let inflight = self.member.inflight.load(Ordering::Acquire);
+        inflight + self.gathered.len() >= self.hub.settings.socket_inflight
+    }
+
+    fn is_full(&self) -> bool {
+        self.member.with(|outbox| outbox.is_full())
+    }
+
+    /// Sends the publishes gathered so far on their way.
+    fn launch(&mut self) {
+        if self.gathered.len() > 0 {
+            let gathered = std::mem::take(&mut self.gathered);
+            publish::launch(gathered, self.hub.publish.as_ref(), &self.member);
+        }
+    }
+
+    fn say(&self, message: &ServerMessage) {
+        self.member.send(encode(message));
+    }
+
+    fn refuse(&self, id: Option<u64>, room: Option<String>, refusal: Refusal) {
+        self.say(&error(id, room, refusal));
+    }
+
+    fn welcome(&self) {
+        let settings = &self.hub.settings;
+        let tick = match self.hub.newest() {
+            Some(set) => set.tick,
+            None => self.hub.clock.now_ms().div_euclid(1_000) - 1,
+        };
+        self.say(&ServerMessage::Welcome(Welcome {
+            protocol: wire::PROTOCOL,
+            node: settings.node.clone(),
+            tick,
+            windows: settings.windows.iter().map(|window| window.to_string()).collect(),
+            auth: AuthState::Dev,
+            scope: DEV_SCOPE.to_owned(),
+            limits: WelcomeLimits {
+                publish_bytes: settings.publish_bytes as u64,
+                events_per_second: None,
+                rooms: settings.rooms_per_socket as u64,
+            },
+        }));
+    }
+
+    fn answer(&mut self, text: &Bytes) {
+        match message::parse(text) {
+            Ok(Request::Publish { id, events }) => self.gathered.push(id, events),
+            Ok(Request::Ping { id }) => self.say(&ServerMessage::Pong { id }),
+            Ok(Request::Subscribe { rooms, since }) => self.subscribe(rooms, &since),
+            Ok(Request::Unsubscribe { rooms }) => self.unsubscribe(rooms),
+            Ok(Request::Get { id, room, at }) => self.get(id, room, at),
+            Ok(Request::Auth) => self.welcome(),
+            Err(misunderstood) => self.refuse(misunderstood.id, None, misunderstood.refusal),
+        }
+    }
+
+    fn subscribe(&self, rooms: Vec<String>, since: &BTreeMap<String, i64>) {
+        let rooms_max = self.hub.settings.rooms_per_socket;
+        for (asked, name) in rooms.into_iter().enumerate() {
+            let too_many = || {
+                Refusal::new(
+                    "too_many_rooms",
+                    format!("a socket may be in {rooms_max} rooms; leave one first"),
+                )
+            };
+            if asked >= rooms_max {
+                // One answer for the rest: a message may not ask for more answers than that.
+                return self.refuse(None, Some(name), too_many());
+            }
+            match self.room(&name) {
+                Ok(room) => {
+                    let joined = self.member.with(|outbox| {
+                        let fits = outbox.is_in(room) || outbox.rooms() < rooms_max;
+                        if fits {
+                            outbox.join(room, since.get(&name).copied());
+                        }
+                        fits
+                    });
+                    if !joined {
+                        self.refuse(None, Some(name), too_many());
+                    }
+                }
+                Err(refusal) => self.refuse(None, Some(name), refusal),
+            }
+        }
+    }
+
+    fn unsubscribe(&self, rooms: Vec<String>) {
+        for (asked, name) in rooms.into_iter().enumerate() {
+            if asked >= self.hub.settings.rooms_per_socket {
+                let refusal = Refusal::new("too_many_rooms", "more rooms than a socket may be in");
+                return self.refuse(None, Some(name), refusal);
+            }
+            match self.room(&name) {
+                Ok(room) => {
+                    if self.member.with(|outbox| outbox.leave(room)) {
+                        self.say(&ServerMessage::Unsubscribed { room: name });
+                    } else {
+                        let refusal = Refusal::new("not_subscribed", "not in this room");
+                        self.refuse(None, Some(name), refusal);
+                    }
+                }
+                Err(refusal) => self.refuse(None, Some(name), refusal),
+            }
+        }
+    }
+
+    fn get(&mut self, id: Option<u64>, room: String, at: i64) {
+        match self.room(&room) {
+            Ok(index) => {
+                let window = self.hub.settings.windows[index].clone();
+                self.lookup = Some(Lookup { id, room, window, at });
+            }
+            Err(refusal) => self.refuse(id, Some(room), refusal),
+        }
+    }
+
+    /// The place of the window a room name means.
+    fn room(&self, name: &str) -> Result<usize, Refusal> {
+        match room::parse(name, &self.hub.settings.windows) {
+            RoomName::Window(index) => Ok(index),
+            RoomName::NotAvailable => Err(Refusal::new(
+                "not_available",
+                "tail, system and filtered rooms are not available in this version",
+            )),
+            RoomName::Unknown => {
+                let windows = self.hub.settings.windows.join(", window:");
+                let message = format!("there is no such room; there are window:{windows}");
+                Err(Refusal::new("unknown_room", message))
+            }
+        }
+    }
+
+    /// Answers a `get`. Nothing else of this client is decoded meanwhile.
+    async fn look_up(&self, lookup: Lookup) {
+        let Lookup { id, room, window, at } = lookup;
+        let found = match (self.hub.frames().cloned(), self.hub.lookups.acquire().await) {
+            (Some(frames), Ok(_turn)) => {
+                tokio::task::spawn_blocking(move || frames.at(&window, at)).await.ok()
+            }
+            _ => None,
+        };
+        match found {
+            Some(Ok(aggregate)) => self.say(&ServerMessage::Snapshot(Snapshot {
+                room,
+                tick: aggregate.tick,
+                aggregate,
+                history: None,
+                history_from: None,
+                corrections: None,
+                lagged: 0,
+                id,
+            })),
+            Some(Err(refusal)) => self.refuse(id, Some(room), refusal),
+            None => {
+                let refusal = Refusal::new("internal", "the tick could not be looked up");
+                self.refuse(id, Some(room), refusal);
+            }
+        }
+    }
+
+    /// Sends the close frame, if there is one to send, and gives the client a moment to take it
+    /// and answer; what it still says is not looked at.
+    async fn end(&self, ending: Ending) {
+        if let Ending::Close(code, reason) = ending {
+            self.member.seal(code, reason);
+        }
+        let leave = async {
+            let mut rest = vec![0; 4 * 1024];
+            loop {
+                if self.member.go_on(|| None, None).is_err() {
+                    return;
+                }
+                let waits = self.member.with(|outbox| outbox.has_pending());
+                if !waits && ending == Ending::Gone {
+                    return;
+                }
+                let interest = if waits {
+                    Interest::READABLE | Interest::WRITABLE
+                } else {
+                    Interest::READABLE
+                };
+                if self.member.tcp.ready(interest).await.is_err() {
+                    return;
+                }
+                match self.member.tcp.try_read(&mut rest) {
+                    Ok(0) => return,
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => return,
+                }
+            }
+        };
+        // Past it the connection is simply dropped.
+        let _ = tokio::time::timeout(self.hub.settings.linger, leave).await;
+    }
+}
+
+async fn ready(member: &Member, interest: Option<Interest>) -> io::Result<Ready> {
+    match interest {
+        Some(interest) => member.tcp.ready(interest).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn encode(message: &ServerMessage) -> Bytes {
+    wire_frame::text(&serde_json::to_vec(message).expect("messages have string keys only"))
+}
+
+fn error(id: Option<u64>, room: Option<String>, refusal: Refusal) -> ServerMessage {
+    ServerMessage::Error(ErrorMessage {
+        id,
+        room,
+        code: refusal.code.into_owned(),
+        message: refusal.message,
+        retry_after_ms: refusal.retry_after_ms,
+    })
+}

@@ -1,0 +1,117 @@
+//! Which web pages may open a socket: the daemon's own, and those an operator listed.
+//!
+//! Browsers send `Origin` and let no page forge it; other programs send none and are not kept out
+//! by it. Pure; asked by the socket's endpoint and by CORS.
+
+use http::{HeaderMap, header};
+
+/// Whose pages are welcome.
+#[derive(Clone, Debug, Default)]
+pub struct Origins {
+    /// The daemon's own origin as browsers see it, where a proxy stands in front
+    /// (`server.public_url`): `https://pulse.example.org`.
+    pub public_url: Option<String>,
+    /// Others (`server.allowed_origins`), each `scheme://host[:port]`.
+    pub allowed: Vec<String>,
+}
+
+impl Origins {
+    /// Whether a request may come from where it says; one that says nothing is no browser's.
+    pub fn admit(&self, headers: &HeaderMap) -> bool {
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        let Some(origin) = origins.next() else { return true };
+        if origins.next().is_some() {
+            return false;
+        }
+        let Ok(origin) = origin.to_str() else { return false };
+        self.is_listed(origin) || self.is_own(origin, headers)
+    }
+
+    /// Whether an origin is one of those CORS answers for.
+    pub fn is_listed(&self, origin: &str) -> bool {
+        self.allowed.iter().any(|allowed| same(allowed, origin))
+    }
+
+    fn is_own(&self, origin: &str, headers: &HeaderMap) -> bool {
+        if let Some(public_url) = &self.public_url {
+            return same(public_url, origin);
+        }
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        host.is_some_and(|host| same(&format!("http://{host}"), origin))
+    }
+}
+
+/// Whether two URLs have one origin: scheme, host and port.
+fn same(left: &str, right: &str) -> bool {
+    matches!((parts(left), parts(right)), (Some(left), Some(right)) if left == right)
+}
+
+/// Scheme, host and port of a URL, lower-cased; `None` for what has no host, `null` among it.
+fn parts(url: &str) -> Option<(String, String, u16)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let scheme = scheme.to_ascii_lowercase();
+    let authority = rest.split('/').next().filter(|authority| !authority.contains('@'))?;
+    let authority: http::uri::Authority = authority.parse().ok()?;
+    let port = match (authority.port_u16(), scheme.as_str()) {
+        (Some(port), _) => port,
+        (None, "http") => 80,
+        (None, "https") => 443,
+        (None, _) => return None,
+    };
+    Some((scheme, authority.host().to_ascii_lowercase(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admits(origins: &Origins, host: &str, origin: &str) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert("host", host.parse().unwrap());
+        headers.insert("origin", origin.parse().unwrap());
+        origins.admit(&headers)
+    }
+
+    #[test]
+    fn the_daemons_own_page_is_welcome_and_no_other() {
+        let origins = Origins::default();
+        assert!(admits(&origins, "localhost:3000", "http://localhost:3000"));
+        assert!(admits(&origins, "LOCALHOST", "http://localhost:80"));
+        for origin in [
+            "http://localhost:5173",
+            "https://localhost:3000",
+            "http://127.0.0.1:3000",
+            "http://example.org",
+            "null",
+            "",
+            "http://localhost:3000@example.org",
+        ] {
+            assert!(!admits(&origins, "localhost:3000", origin), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_no_browser_sends_no_origin() {
+        assert!(Origins::default().admit(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn listed_pages_are_welcome_and_behind_a_proxy_the_public_one() {
+        let origins = Origins {
+            public_url: Some("https://pulse.example.org/".to_owned()),
+            allowed: vec!["http://localhost:5173".to_owned()],
+        };
+        assert!(admits(&origins, "inside:3000", "https://pulse.example.org"));
+        assert!(admits(&origins, "inside:3000", "http://localhost:5173"));
+        assert!(!admits(&origins, "inside:3000", "http://inside:3000"));
+    }
+
+    #[test]
+    fn two_origins_are_one_too_many() {
+        let mut headers = HeaderMap::new();
+        headers.insert("host", "localhost".parse().unwrap());
+        headers.append("origin", "http://localhost".parse().unwrap());
+        headers.append("origin", "http://example.org".parse().unwrap());
+        assert!(!Origins::default().admit(&headers));
+    }
+}

@@ -1,0 +1,138 @@
+//! What the machine must have: found on the PATH, named with the package that brings it, and on a
+//! Debian machine where we are root and may, installed.
+//!
+//! Installs only for `cargo xtask test`; the other commands say what to install.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+
+use crate::run::{self, plainly};
+use crate::workspace;
+
+/// The oldest Node.js that Vite runs on.
+const NODE_MIN: (u32, u32) = (20, 19);
+
+/// A program on the PATH.
+pub(crate) fn which(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// A C compiler builds SQLite.
+pub(crate) fn need_compiler() -> anyhow::Result<()> {
+    if ["cc", "gcc", "clang"].iter().any(|name| which(name).is_some()) {
+        return Ok(());
+    }
+    bail!("a C compiler is missing: {}", how_to_get("build-essential", "xcode-select --install"))
+}
+
+/// Node.js and npm build the browser dashboard.
+pub(crate) fn need_node() -> anyhow::Result<()> {
+    let get = how_to_get("nodejs npm", "brew install node");
+    if which("npm").is_none() {
+        bail!("npm is missing: {get}, or get Node.js from nodejs.org");
+    }
+    let version =
+        output("node", &["--version"]).with_context(|| format!("Node.js is missing: {get}"))?;
+    let mut parts =
+        version.trim_start_matches('v').split('.').map(|part| part.parse().unwrap_or(0));
+    let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    if found < NODE_MIN {
+        let (major, minor) = NODE_MIN;
+        bail!("Node.js {version} is too old; {major}.{minor} or newer is needed, from nodejs.org");
+    }
+    Ok(())
+}
+
+fn how_to_get(debian: &str, macos: &str) -> String {
+    if cfg!(target_os = "macos") {
+        return macos.to_owned();
+    }
+    let sudo = if is_root() { "" } else { "sudo " };
+    format!("{sudo}apt-get install {debian}")
+}
+
+/// A real Chromium for the browser tests, installed where we may.
+pub(crate) fn chromium() -> anyhow::Result<PathBuf> {
+    let find = || {
+        let named = env::var_os("CHROMIUM").map(PathBuf::from).filter(|path| path.is_file());
+        let usual = Path::new("/usr/bin/chromium");
+        named.or_else(|| usual.is_file().then(|| usual.to_owned())).or_else(|| which("chromium"))
+    };
+    if let Some(path) = find() {
+        return Ok(path);
+    }
+    apt_install(&["chromium"])?;
+    find().context("chromium was installed and is not there")
+}
+
+/// A folder whose `python3` has the `websockets` package: a client that is not ours.
+pub(crate) fn python() -> anyhow::Result<PathBuf> {
+    let has_it = |python: &Path| {
+        let mut command = Command::new(python);
+        command.args(["-c", "import websockets.sync.client"]).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let own = workspace::target().join("python/bin/python3");
+    if let Some(found) = which("python3").into_iter().chain([own.clone()]).find(|path| has_it(path))
+    {
+        return Ok(found.parent().expect("a file has a folder").to_owned());
+    }
+    let venv = workspace::target().join("python");
+    let make = || {
+        let mut command = Command::new("python3");
+        plainly(command.args(["-m", "venv", "--clear"]).arg(&venv))
+    };
+    if which("python3").is_none() || make().is_err() {
+        apt_install(&["python3", "python3-venv", "python3-pip"])?;
+        make()?;
+    }
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "websockets>=13"];
+    plainly(&mut run::command(&own, &pip, &workspace::root()))?;
+    Ok(own.parent().expect("a file has a folder").to_owned())
+}
+
+/// The PATH with a folder in front.
+pub(crate) fn path_with(folder: &Path) -> OsString {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(folder.to_owned()).chain(env::split_paths(&path));
+    env::join_paths(folders).unwrap_or(path)
+}
+
+/// Installs Debian packages when we are root; else says what to type.
+fn apt_install(packages: &[&str]) -> anyhow::Result<()> {
+    let list = packages.join(" ");
+    if !is_root() || which("apt-get").is_none() {
+        bail!("missing: {}", how_to_get(&list, &format!("brew install {list}")));
+    }
+    println!("installing {list}");
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq").args(arguments);
+        plainly(command.stdout(Stdio::null()))
+    };
+    let install: Vec<&str> =
+        ["install", "--yes", "--no-install-recommends"].iter().chain(packages).copied().collect();
+    if apt(&install).is_ok() {
+        return Ok(());
+    }
+    apt(&["update"])?;
+    apt(&install)
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// What a program prints, without its last newline.
+pub(crate) fn output(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
+    let output = Command::new(program).args(arguments).stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        bail!("{program} failed ({})", output.status);
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+}

@@ -1,0 +1,91 @@
+//! `cargo xtask test`: everything that must hold before a change goes in.
+//!
+//! Fetches what the tests need, then runs every check to its end, whatever the one before it said,
+//! and closes with `N passed, N failed`. What could not be run is said; with CI=true it is a failure.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use crate::run::{Steps, cargo, npm, plainly};
+use crate::{packages, page, workspace};
+
+/// Runs the checks.
+pub(crate) fn run() -> anyhow::Result<ExitCode> {
+    packages::need_compiler()?;
+    let mut steps = Steps::new();
+
+    steps.step("rust: format", || plainly(&mut cargo(&["fmt", "--all", "--check"])));
+
+    // The page first: the daemon carries it in its binary.
+    let node = packages::need_node();
+    let mut page = false;
+    match &node {
+        Ok(()) if steps.step("page: packages", page::install) => {
+            for (name, script) in [
+                ("page: lint", "lint"),
+                ("page: types", "types"),
+                ("page: tests", "test"),
+                ("page: build and size", "build"),
+            ] {
+                page = steps.step(name, || plainly(&mut npm(&["run", "--silent", script])));
+            }
+        }
+        Ok(()) => {}
+        Err(error) => steps.leave_out("page", &format!("{error:#}")),
+    }
+
+    let lint = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+    steps.step("rust: lint", || plainly(&mut cargo(&lint)));
+    let built = steps.step("rust: build", || {
+        plainly(&mut cargo(&["build", "--quiet", "--workspace", "--bins"]))
+    });
+
+    // Some tests watch with a WebSocket client that is not ours: Python's `websockets`.
+    let python = packages::python().unwrap_or_else(|error| {
+        steps.leave_out("python: websockets", &format!("{error:#}"));
+        PathBuf::new()
+    });
+    steps.step("rust: tests", || plainly(with_tools(&mut tests(), &python)));
+
+    if !page || !built {
+        steps.leave_out("page: in a browser", "the page or the daemon was not built");
+        return Ok(steps.close());
+    }
+    match packages::chromium() {
+        Ok(chromium) => {
+            let mut browser = npm(&["run", "--silent", "e2e"]);
+            browser.env("CHROMIUM", chromium);
+            steps.step("page: in a browser", || plainly(with_tools(&mut browser, &python)));
+        }
+        Err(error) => steps.leave_out("page: in a browser", &format!("{error:#}")),
+    }
+    Ok(steps.close())
+}
+
+/// The workspace's tests: one process each where nextest is there.
+fn tests() -> Command {
+    let mut nextest = cargo(&["nextest", "--version"]);
+    if nextest.output().is_ok_and(|output| output.status.success()) {
+        return cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]);
+    }
+    println!("cargo-nextest is not installed: cargo test runs the tests instead");
+    cargo(&["test", "--quiet", "--workspace", "--no-fail-fast"])
+}
+
+/// Tells tests where the programs are, and puts the Python that has `websockets` first.
+fn with_tools<'a>(command: &'a mut Command, python: &std::path::Path) -> &'a mut Command {
+    if !python.as_os_str().is_empty() {
+        command.env("PATH", packages::path_with(python));
+    }
+    // The settings of whoever runs the tests are not the tests' settings.
+    for (name, _) in env::vars_os() {
+        let ours = name.to_str().is_some_and(|name| name.starts_with("PULSEBOARD_"));
+        if ours && name != "PULSEBOARD_DATA" {
+            command.env_remove(name);
+        }
+    }
+    command
+        .env("PULSEBOARDD", workspace::program("pulseboardd"))
+        .env("PULSEBOARD", workspace::program("pulseboard"))
+}
