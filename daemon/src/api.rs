@@ -156,7 +156,7 @@ async fn get_events(State(stages): Shared, uri: Uri) -> Response {
         let parameters = Parameters::parse(uri.query(), events::PARAMETERS)?;
         let now_ms = stages.clock.now_ms();
         let asked = events::Asked::read(&parameters, now_ms, |text| stages.filter(text))?;
-        events::page(&stages.journal, &asked)
+        Ok(events::page(&stages.journal, &asked))
     })
     .await
 }

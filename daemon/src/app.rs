@@ -63,7 +63,6 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     greeting.print(address);
     notify(&[sd_notify::NotifyState::Ready]);
 
-    let mut faults = running.faults();
     let (stop, stopping) = tokio::sync::watch::channel(false);
     let serving = tokio::spawn(server::serve(
         listener,
@@ -74,7 +73,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let upkeep = tokio::spawn(running.clone().upkeep(UPKEEP_EVERY));
     let cause = tokio::select! {
         signal = signals.first() => Ok(signal),
-        fault = faults.recv() => Err(fault.unwrap_or_else(|| "the journal ended".to_owned())),
+        fault = running.fault() => Err(fault),
     };
     upkeep.abort();
     notify(&[sd_notify::NotifyState::Stopping]);

@@ -3,7 +3,6 @@
 //! Reads the journal block by block and skips those outside of the time asked for; it never holds
 //! more than a page and a block. Blocking: callers run it off the async threads.
 
-use http::StatusCode;
 use pulseboard::event::EventRef;
 use pulseboard::filter::Filter;
 use pulseboard::wire::server::StoredEvent;
@@ -33,8 +32,8 @@ pub struct Page {
 /// What a request asks for.
 #[derive(Debug)]
 pub struct Asked {
-    from_ms: i64,
-    to_ms: i64,
+    from_ms: Option<i64>,
+    to_ms: Option<i64>,
     filter: Filter,
     limit: usize,
     before_seq: Option<u64>,
@@ -63,8 +62,8 @@ impl Asked {
             Some(cursor) => Some(read_cursor(cursor)?),
         };
         Ok(Self {
-            from_ms: parameters.time_ms("from", now_ms)?.unwrap_or(i64::MIN),
-            to_ms: parameters.time_ms("to", now_ms)?.unwrap_or(i64::MAX),
+            from_ms: parameters.time_ms("from", now_ms)?,
+            to_ms: parameters.time_ms("to", now_ms)?,
             filter: parse(&expression)?,
             limit: parameters.number("limit", 1, 1_000)?.unwrap_or(100) as usize,
             before_seq,
@@ -73,31 +72,31 @@ impl Asked {
 }
 
 /// Finds a page.
-pub fn page(journal: &Journal, asked: &Asked) -> Result<Page, Problem> {
-    let range =
-        ScanRange { before_seq: asked.before_seq, from_ms: asked.from_ms, to_ms: asked.to_ms };
+pub fn page(journal: &Journal, asked: &Asked) -> Page {
+    let range = ScanRange {
+        before_seq: asked.before_seq,
+        from_ms: asked.from_ms,
+        to_ms: asked.to_ms,
+        ..ScanRange::default()
+    };
     let mut events = Vec::new();
-    for block in journal.scan(range) {
-        let block = block.map_err(|error| {
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "journal_unreadable", error.to_string())
-        })?;
-        for index in (0..block.batch.len()).rev() {
-            let seq = block.first_seq + index as u64;
-            if asked.before_seq.is_some_and(|before| seq >= before) {
-                continue;
-            }
-            let event = block.batch.get(index);
+    for (first_seq, batch) in journal.scan(range) {
+        for index in (0..batch.len()).rev() {
+            let seq = first_seq + index as u64;
+            let event = batch.get(index);
             let time_ms = event.row().timestamp_ms;
-            if time_ms < asked.from_ms || time_ms >= asked.to_ms || !asked.filter.matches(&event) {
+            let outside = asked.from_ms.is_some_and(|from_ms| time_ms < from_ms)
+                || asked.to_ms.is_some_and(|to_ms| time_ms >= to_ms);
+            if outside || !asked.filter.matches(&event) {
                 continue;
             }
             events.push(stored(&event));
             if events.len() == asked.limit {
-                return Ok(Page { events, next: (seq > 1).then(|| write_cursor(seq)) });
+                return Page { events, next: (seq > 1).then(|| write_cursor(seq)) };
             }
         }
     }
-    Ok(Page { events, next: None })
+    Page { events, next: None }
 }
 
 /// An event as REST and the tail show it.

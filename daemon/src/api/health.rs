@@ -9,6 +9,9 @@ use serde::Serialize;
 use super::Stages;
 use crate::clock::Status as ClockStatus;
 
+/// The dedupe horizon never goes below this, ms: at it, new ids are refused.
+const HORIZON_MS_MIN: i64 = 65_000;
+
 /// Counting that is this far behind accepting is worth a look, ms.
 const BEHIND_MS: u64 = 5_000;
 
@@ -74,11 +77,11 @@ pub fn readiness(stages: &Stages) -> Readiness {
     let journal_stats = stages.journal.stats();
     let journal = if stages.stopping.load(Ordering::Relaxed) {
         Check::failed("the daemon is stopping")
-    } else if journal_stats.poisoned {
+    } else if stages.journal.fault().borrow().is_some() {
         Check::failed("a sync failed; the daemon ends and must be started again")
     } else if journal_stats.disk_full {
         Check::failed("the disk is full; events are refused until there is room")
-    } else if stages.dedupe.is_full() {
+    } else if stages.dedupe.horizon_ms(stages.clock.now_ms()) <= HORIZON_MS_MIN {
         Check::failed("dedupe.max_ids are remembered and none is old enough to forget")
     } else if journal_stats.damaged_blocks > 0 {
         Check::degraded(format!(

@@ -54,11 +54,11 @@ impl Metrics {
         }
 
         let journal = stages.journal.stats();
-        gauge!("pulseboard_journal_bytes").set(journal.bytes as f64);
+        gauge!("pulseboard_journal_bytes").set(journal.disk_bytes as f64);
         gauge!("pulseboard_journal_events").set(journal.events as f64);
         gauge!("pulseboard_journal_damaged_blocks").set(journal.damaged_blocks as f64);
-        gauge!("pulseboard_dedupe_horizon_seconds").set(stages.dedupe.horizon_secs() as f64);
-        gauge!("pulseboard_dedupe_ids").set(stages.dedupe.len() as f64);
+        gauge!("pulseboard_dedupe_horizon_seconds").set(ingest.dedupe_horizon_secs as f64);
+        gauge!("pulseboard_dedupe_ids").set(ingest.dedupe_ids as f64);
 
         gauge!("pulseboard_store_lag_events").set(health::lag_events(stages) as f64);
         let views = stages.views.stats();
@@ -66,7 +66,7 @@ impl Metrics {
         gauge!("pulseboard_frame_work_seconds").set(views.frame_work_ms / 1_000.0);
         counter!("pulseboard_events_skewed_total").absolute(views.skewed_total);
 
-        let hub = stages.hub.stats();
+        let hub = stages.hub.counters();
         gauge!("pulseboard_sockets").set(hub.sockets as f64);
         counter!("pulseboard_frames_sent_total").absolute(hub.frames_sent);
         counter!("pulseboard_frames_lagged_total").absolute(hub.frames_lagged);

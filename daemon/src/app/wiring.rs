@@ -7,7 +7,7 @@ use bytes::Bytes;
 use pulseboard::event::EventBatch;
 use pulseboard::wire::server::Aggregate;
 
-use crate::aggregate::{FrameSink, TickFrame, Views};
+use crate::aggregate::{AtError, FrameSink, TickFrame, Views};
 use crate::broadcast::{Frames, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, WindowFrame};
 use crate::ingest::{self, Appended, Durable, EventLog, Ingest, Source};
 use crate::journal::{self, Journal};
@@ -30,7 +30,7 @@ fn append_error(error: journal::AppendError) -> ingest::AppendError {
         journal::AppendError::DiskFull => ingest::AppendError::DiskFull,
         journal::AppendError::SpoolFull => ingest::AppendError::SpoolFull,
         journal::AppendError::Busy => ingest::AppendError::Busy,
-        journal::AppendError::Closed => ingest::AppendError::Closed,
+        journal::AppendError::Closed | journal::AppendError::Failed => ingest::AppendError::Closed,
     }
 }
 
@@ -74,13 +74,23 @@ fn refused(error: &ingest::IngestError) -> Refusal {
 pub(super) struct Windows(pub Views);
 
 impl Frames for Windows {
-    fn history(&self, window: &str, since: Option<i64>, until: i64) -> Option<HistorySlice> {
-        let slice = self.0.history_until(window, since, until)?;
+    fn history(&self, window: &str, since: Option<i64>) -> Option<HistorySlice> {
+        let slice = self.0.history(window, since)?;
         Some(HistorySlice { history: slice.history, corrections: slice.corrections })
     }
 
     fn at(&self, window: &str, tick: i64) -> Result<Aggregate, Refusal> {
-        self.0.at(window, tick).map_err(|error| Refusal::new(error.code(), error.to_string()))
+        self.0.at(window, tick).map_err(|error| Refusal::new(at_code(&error), error.to_string()))
+    }
+}
+
+fn at_code(error: &AtError) -> &'static str {
+    match error {
+        AtError::UnknownWindow => "unknown_room",
+        AtError::Ahead { .. } => "tick_ahead",
+        AtError::TooOld { .. } => "tick_too_old",
+        AtError::Gap { .. } => "tick_gap",
+        AtError::Store(_) => "store_unreadable",
     }
 }
 

@@ -348,20 +348,15 @@ fn answer(verdicts: &Verdicts) -> Response {
 
 fn problem_of(error: &IngestError) -> Problem {
     let (code, detail) = (error.code(), error.to_string());
-    match error {
-        IngestError::Malformed { .. } | IngestError::EmptyBatch => {
-            Problem::bad_request(code, detail)
-        }
-        IngestError::TooManyEvents { .. } => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, code, detail)
-        }
-        IngestError::Busy
-        | IngestError::DiskFull
-        | IngestError::SpoolFull
-        | IngestError::DedupeFull
-        | IngestError::Closed => {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after_secs(1)
-        }
+    let status = match error {
+        IngestError::Malformed(_) | IngestError::EmptyBatch => StatusCode::BAD_REQUEST,
+        IngestError::TooManyEvents { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let problem = Problem::new(status, code, detail);
+    match error.retry_after_ms() {
+        Some(ms) => problem.retry_after_secs(ms.div_ceil(1_000) as u32),
+        None => problem,
     }
 }
 
