@@ -25,7 +25,7 @@ fn main() {
         let plain = fs::read(path).expect("a built asset can be read");
         let gzip = smaller(gzip(&plain), &plain);
         let brotli = smaller(brotli(&plain), &plain);
-        let mut include = |kind: &str, bytes: &[u8]| {
+        let include = |kind: &str, bytes: &[u8]| {
             let file = out.join(format!("asset-{number}.{kind}"));
             fs::write(&file, bytes).expect("OUT_DIR can be written");
             format!("include_bytes!({:?})", file.display().to_string())

@@ -51,7 +51,15 @@ impl StartError {
 pub async fn run(config: Config) -> Result<(), StartError> {
     let clock = Clock::system();
     let data_dir = DataDir::open(config.general.data_dir())?;
-    server::rlimit::raise();
+    if let Some(files) = server::rlimit::raise_open_files()
+        && files < config.limits.connections as u64
+    {
+        tracing::warn!(
+            files,
+            "limits.connections is {}, but the system allows fewer open files (LimitNOFILE)",
+            config.limits.connections
+        );
+    }
     let listener = server::bind(config.server.bind)
         .map_err(|error| StartError::Failed(format!("server.bind: {error}")))?;
     let address =

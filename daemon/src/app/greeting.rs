@@ -10,22 +10,22 @@ use crate::api::assets;
 
 /// What was found at start.
 #[derive(Debug)]
-pub struct Greeting {
+pub(super) struct Greeting {
     /// Absolute.
-    pub data_dir: PathBuf,
+    pub(super) data_dir: PathBuf,
     /// Events in the journal.
-    pub events: u64,
+    pub(super) events: u64,
     /// Age of the oldest of them, ms.
-    pub oldest_age_ms: Option<i64>,
+    pub(super) oldest_age_ms: Option<i64>,
     /// Bytes of a torn tail that were cut.
-    pub cut_bytes: u64,
+    pub(super) cut_bytes: u64,
     /// Blocks set aside as damaged.
-    pub damaged_blocks: usize,
+    pub(super) damaged_blocks: usize,
 }
 
 impl Greeting {
     /// Prints it.
-    pub fn print(&self, address: SocketAddr) {
+    pub(super) fn print(&self, address: SocketAddr) {
         let url = format!("http://{address}");
         let mut text = String::new();
         let found = match (self.events, self.oldest_age_ms) {

@@ -112,7 +112,7 @@ impl Running {
     pub(super) async fn drain(self) -> Kept {
         let drained = tokio::task::spawn_blocking(move || {
             let events = self.stages.journal.stats().events;
-            self.stages.journal.close();
+            self.stages.journal.clone().close();
             self.aggregator.stop();
             Kept { events }
         });
@@ -124,7 +124,7 @@ impl Running {
 pub(super) fn server_settings(config: &Config) -> server::Settings {
     server::Settings {
         dev_mode: true,
-        connections: config.limits.connections as usize,
+        connections: config.limits.connections,
         header_timeout: config.limits.header_timeout,
         header_bytes: config.limits.header_bytes as usize,
         uri_bytes: config.limits.uri_bytes as usize,
@@ -164,7 +164,7 @@ fn build(
         .map_err(|error| StartError::Refused(format!("routes.patterns: {error}")))?;
     let options = ingest::Options {
         event_bytes: config.limits.event_bytes as usize,
-        batch_events: config.limits.batch_events as usize,
+        batch_events: config.limits.batch_events,
         inflight_bytes: config.limits.inflight_bytes as usize,
         import_age_ms_max: config.import.max_age.map(|age| age.as_millis() as i64),
         routes: normaliser.clone(),
@@ -182,8 +182,8 @@ fn build(
     );
     let settings = aggregate::Settings {
         windows_secs,
-        grace_ms: config.general.frame_grace_ms,
-        routes_per_tick: config.limits.routes as usize,
+        grace_ms: config.general.frame_grace_ms as u64,
+        routes_per_tick: config.limits.routes,
     };
     let tail = journal.tail(store.applied_seq() + 1);
     let sink = Arc::new(Sockets(Arc::clone(&hub)));
@@ -228,10 +228,11 @@ fn remember(
     clock: &Clock,
 ) -> Result<Arc<Dedupe>, StartError> {
     let now_ms = clock.now_ms();
-    let dedupe = Arc::new(Dedupe::new(config.dedupe.max_ids, now_ms));
+    let max_ids = config.dedupe.max_ids as u64;
+    let dedupe = Arc::new(Dedupe::new(max_ids, now_ms));
     let since_ms = now_ms - config.dedupe.horizon.as_millis() as i64 - 65_000;
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    dedupe.reserve(journal.stats().events.min(config.dedupe.max_ids));
+    dedupe.reserve(journal.stats().events.min(max_ids));
     let load = |fingerprints: &[u128], arrivals_ms: &[i64]| dedupe.load(fingerprints, arrivals_ms);
     journal
         .fingerprints(since_ms, workers, &load)
@@ -240,16 +241,13 @@ fn remember(
 }
 
 fn hub_settings(config: &Config, windows: Vec<Arc<str>>) -> broadcast::Settings {
-    let node = match config.node.name.as_str() {
-        "" => host_name(),
-        name => name.to_owned(),
-    };
+    let node = config.node.name.clone().unwrap_or_else(host_name);
     broadcast::Settings {
-        sockets: config.limits.sockets as usize,
-        sockets_per_address: config.limits.sockets_per_address as usize,
-        rooms_per_socket: config.limits.rooms_per_socket as usize,
+        sockets: config.limits.sockets,
+        sockets_per_address: config.limits.sockets_per_address,
+        rooms_per_socket: config.limits.rooms_per_socket,
         publish_bytes: config.limits.publish_bytes as usize,
-        socket_inflight: config.limits.socket_inflight as usize,
+        socket_inflight: config.limits.socket_inflight,
         ..broadcast::Settings::new(node, windows)
     }
 }

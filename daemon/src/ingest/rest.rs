@@ -24,6 +24,9 @@ use crate::api::query::Parameters;
 /// Granularity of the bound on bodies in flight.
 const PERMIT_BYTES: usize = 1024;
 
+/// How long what is left of a refused body is read on.
+const DISCARD_WITHIN: Duration = Duration::from_secs(2);
+
 /// What bounds a body.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -121,12 +124,14 @@ impl Rest {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.parse::<usize>().ok());
         if announced.is_some_and(|length| length > self.limits.body_bytes) {
+            self.discard(body).await;
             return Err(self.too_large());
         }
         if let Some(length) = announced {
             permits.push(self.reserve(length)?);
         }
-        let read = self.collect(body, announced.is_some(), &mut permits);
+        let mut body = body;
+        let read = self.collect(&mut body, announced.is_some(), &mut permits);
         let packed = tokio::time::timeout(self.limits.body_timeout, read).await.map_err(|_| {
             Problem::new(
                 StatusCode::REQUEST_TIMEOUT,
@@ -142,9 +147,26 @@ impl Rest {
         Ok((unpacked, permits))
     }
 
+    /// Reads on for a moment, keeping nothing: closing a connection on a client that is still
+    /// sending would take the answer away from it.
+    async fn discard(&self, mut body: HttpBody) {
+        let mut left = 2 * self.limits.body_bytes;
+        let reading = async {
+            while let Some(Ok(frame)) = body.frame().await {
+                let read = frame.data_ref().map_or(0, Bytes::len);
+                if read > left {
+                    break;
+                }
+                left -= read;
+            }
+        };
+        // Past either bound the connection is closed whatever the client still sends.
+        let _ = tokio::time::timeout(DISCARD_WITHIN, reading).await;
+    }
+
     async fn collect(
         &self,
-        mut body: HttpBody,
+        body: &mut HttpBody,
         reserved: bool,
         permits: &mut Vec<OwnedSemaphorePermit>,
     ) -> Result<Bytes, Problem> {
