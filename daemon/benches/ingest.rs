@@ -55,7 +55,7 @@ fn line(n: usize) -> String {
         NOW_MS - (n % 1_000) as i64,
         n % 20_000,
         n % 7_000,
-        if n % 50 == 0 { 500 } else { 200 },
+        if n.is_multiple_of(50) { 500 } else { 200 },
         n % 300,
         n % 3,
     )

@@ -16,7 +16,7 @@ fn event(batch: &mut EventBatch, route: &str, kind: &str, user: &str, status: u1
     let site = batch.add_text("default");
     let user_id =
         if user.is_empty() { crate::event::Span::default() } else { batch.add_text(user) };
-    batch.push(Row { route, kind, site, user_id, status, ..Row::default() });
+    batch.push(Row { kind, route, site, user_id, status, ..Row::default() });
 }
 
 #[test]
