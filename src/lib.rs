@@ -10,6 +10,9 @@
 #![warn(missing_docs)]
 
 pub mod accesslog;
+pub mod decode;
 pub mod event;
 pub mod limits;
+pub mod route;
+pub mod validate;
 pub mod wire;

@@ -1,2 +1,60 @@
-//! Placeholder until its stages land.
-fn main() {}
+//! The daemon's binary: arguments, settings, log, then [`pulseboardd::app`].
+//!
+//! Decides nothing but the exit code: 2 for the command line, the settings or the data directory,
+//! 1 for what failed, 0 after an orderly stop. Prints `error: …` on stderr, one line.
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use pulseboardd::config::{self, Action, Loaded};
+
+mod logging;
+
+fn main() -> ExitCode {
+    let (given, action) = config::given();
+    let loaded = match config::load(&given) {
+        Ok(loaded) => loaded,
+        Err(error) => return refuse(&error),
+    };
+    if action == Action::Print {
+        return say(&loaded.print());
+    }
+    if let Err(error) = loaded.may_start() {
+        return refuse(&error);
+    }
+    if action == Action::Check {
+        return say(&checked(&loaded));
+    }
+    logging::start(&loaded.config.log);
+    run(loaded)
+}
+
+fn run(_loaded: Loaded) -> ExitCode {
+    fail(1, &"this build has no stages to run")
+}
+
+fn checked(loaded: &Loaded) -> String {
+    let from = loaded.file.as_ref().map_or_else(
+        || "no file, so built-in values, environment and flags".to_owned(),
+        |path| path.display().to_string(),
+    );
+    format!("The settings are valid ({from}). --print-config shows each.\n")
+}
+
+fn refuse(error: &dyn Display) -> ExitCode {
+    fail(2, error)
+}
+
+fn fail(code: u8, error: &dyn Display) -> ExitCode {
+    // Nothing is left to do when stderr is gone.
+    let _ = writeln!(std::io::stderr(), "error: {error}");
+    ExitCode::from(code)
+}
+
+fn say(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}

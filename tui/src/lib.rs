@@ -3,10 +3,21 @@
 //! [`cli`] says what can be asked for, [`run`] does it: the dashboard, one snapshot, or one of the
 //! [`commands`]. Talks to a daemon over its socket and REST alone; never opens its files.
 
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod commands;
+pub mod connection;
+pub mod event;
+pub mod input;
+pub mod once;
+pub mod rest;
+pub mod socket;
+pub mod state;
 pub mod target;
+pub mod terminal;
+pub mod theme;
+pub mod view;
 
 use std::process::ExitCode;
 
@@ -24,13 +35,14 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     runtime.block_on(dispatch(cli))
 }
 
-async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+async fn dispatch(mut cli: Cli) -> anyhow::Result<ExitCode> {
     let target = Target::parse(&cli.url, cli.token.clone())?;
-    match cli.command {
+    match cli.command.take() {
         Some(Command::Load(args)) => commands::load::run(args, &target).await,
         Some(Command::Replay(args)) => commands::replay::run(args, &target).await,
         Some(Command::Completions(args)) => commands::completions::run(args, &target).await,
         Some(Command::Man(args)) => commands::man::run(args, &target).await,
-        None => anyhow::bail!("the dashboard is not in this build"),
+        None if cli.once => once::run(&target, &cli.window, cli.json).await,
+        None => app::run(target, app::Options::from_cli(&cli)).await,
     }
 }

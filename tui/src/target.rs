@@ -77,6 +77,11 @@ impl Target {
         format!("http://{}{}{path}", self.authority, self.base_path)
     }
 
+    /// What stands in the request line for `path`.
+    pub fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.base_path)
+    }
+
     /// `ws://host:port/ws`.
     pub fn socket(&self) -> String {
         format!("ws://{}{}/ws", self.authority, self.base_path)

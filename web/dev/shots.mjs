@@ -24,6 +24,12 @@ async function shot(
   await page.goto(url + path);
   await wait(1_600);
   if (act) await act(page);
+  if (full) {
+    // Charts outside the screen are not drawn: the picture is taken with a screen as tall as the page.
+    const height = await page.evaluate(() => document.documentElement.scrollHeight);
+    await page.setViewportSize({ width: size.width, height });
+    await wait(1_500);
+  }
   await page.screenshot({ path: join(folder, `${name}.png`), fullPage: full });
   await browser.close();
 }

@@ -7,7 +7,7 @@ import { X } from "../state/series";
 import type { Cell } from "../wire/types";
 import { getCrosshair, subscribeCrosshair } from "./crosshair";
 import { Plot } from "./Plot";
-import { type ChartSpec, chartOptions } from "./spec";
+import { type ChartSpec, chartOptions, type Names } from "./spec";
 
 interface Props {
   title: string;
@@ -37,10 +37,15 @@ export function Chart({
   summary,
   children,
 }: Props) {
-  const endName = useRef(end);
-  endName.current = end;
+  const names = useRef({ end, tick });
+  names.current = { end, tick };
   // biome-ignore lint/correctness/useExhaustiveDependencies: the columns are the data; their list is new each time
   const data = useMemo<[number[], ...Cell[][]]>(() => [X, ...drawn], drawn);
+
+  const spoken: Names = {
+    end: () => names.current.end,
+    at: (entry) => (names.current.tick === undefined ? "" : clock(names.current.tick + (X[entry] ?? 0))),
+  };
 
   return (
     <figure className="card chart" aria-label={summary}>
@@ -48,9 +53,9 @@ export function Chart({
         <h2>
           {title} <span className="unit">{unit}</span>
         </h2>
-        <Legend spec={spec} said={said} format={format} tick={tick} />
+        <Legend spec={spec} said={said} format={format} />
       </figcaption>
-      <Plot options={(size) => chartOptions(spec, size, () => endName.current)} data={data} mark={end} />
+      <Plot options={(size) => chartOptions(spec, size, spoken)} data={data} mark={end} />
       {children}
     </figure>
   );
@@ -60,17 +65,13 @@ interface LegendProps {
   spec: ChartSpec;
   said: Cell[][];
   format: (value: number) => string;
-  tick: number | undefined;
 }
 
-function Legend({ spec, said, format, tick }: LegendProps) {
+function Legend({ spec, said, format }: LegendProps) {
   const crosshair = useSyncExternalStore(subscribeCrosshair, getCrosshair);
   const entry = crosshair ?? X.length - 1;
-  const back = X[entry] ?? 0;
-  const when = crosshair !== undefined && tick !== undefined ? clock(tick + back) : "";
   return (
     <dl className="legend">
-      <div className="when">{when}</div>
       {[...spec.lines.keys()].reverse().map((i) => {
         const line = spec.lines[i];
         // A band that has nothing in the whole span is not in the picture either.

@@ -11,9 +11,11 @@ interface Props {
   cells: Cell[];
   token: Token;
   leastTop: number;
+  /** Line width in CSS pixels. */
+  width?: number;
 }
 
-export function Spark({ cells, token, leastTop }: Props) {
+export function Spark({ cells, token, leastTop, width = 1.5 }: Props) {
   const data = useMemo<[number[], Cell[]]>(() => [X, cells], [cells]);
-  return <Plot options={(size) => sparkOptions(token, leastTop, size)} data={data} />;
+  return <Plot options={(size) => sparkOptions(token, leastTop, width, size)} data={data} />;
 }

@@ -77,16 +77,21 @@ function drawThresholds(thresholds: Threshold[]): (u: uPlot) => void {
     ctx.font = `${12 * px}px system-ui, sans-serif`;
     ctx.textAlign = "left";
     ctx.textBaseline = "bottom";
-    ctx.lineWidth = px;
     for (const { value, token, label } of thresholds) {
       const y = Math.round(u.valToPos(value, "y", true)) + 0.5;
       if (y < bbox.top) continue;
+      ctx.lineWidth = px;
       ctx.strokeStyle = color(token);
       ctx.setLineDash([4 * px, 4 * px]);
       ctx.beginPath();
       ctx.moveTo(bbox.left, y);
       ctx.lineTo(bbox.left + bbox.width, y);
       ctx.stroke();
+      // The line may pass behind the words.
+      ctx.setLineDash([]);
+      ctx.lineWidth = 4 * px;
+      ctx.strokeStyle = color("surface");
+      ctx.strokeText(label, bbox.left + 8 * px, y - 2 * px);
       ctx.fillStyle = color(token);
       ctx.fillText(label, bbox.left + 8 * px, y - 2 * px);
     }
@@ -96,12 +101,40 @@ function drawThresholds(thresholds: Threshold[]): (u: uPlot) => void {
 
 export type Size = { width: number; height: number };
 
-/** Options of a full chart with axes and the shared crosshair; `end` names the newest tick: `now`, or a time. */
-export function chartOptions(spec: ChartSpec, size: Size, end: () => string): uPlot.Options {
+/** What a chart has to say in words that move with the data. */
+export interface Names {
+  /** The newest tick: `now`, or a time. */
+  end: () => string;
+  /** The time of an entry. */
+  at: (entry: number) => string;
+}
+
+/** The time under the crosshair, on the axis. */
+function timeLabel(at: Names["at"]): Pick<uPlot.Hooks.Arrays, "init" | "setCursor"> {
+  const label = document.createElement("div");
+  label.className = "time";
+  return {
+    init: [(u) => u.over.append(label)],
+    setCursor: [
+      (u) => {
+        const { idx, left } = u.cursor;
+        const shown = idx !== null && idx !== undefined && left !== undefined && left >= 0;
+        label.hidden = !shown;
+        if (!shown) return;
+        label.textContent = at(idx);
+        label.style.left = `${left}px`;
+      },
+      (u) => setCrosshair(u.cursor.idx ?? undefined),
+    ],
+  };
+}
+
+/** Options of a full chart with axes and the shared crosshair. */
+export function chartOptions(spec: ChartSpec, size: Size, names: Names): uPlot.Options {
   const hairline = { stroke: () => color("hairline"), width: 1 };
   return {
     ...size,
-    padding: [8, 24, 0, 0],
+    padding: [8, 32, 0, 0],
     legend: { show: false },
     scales: { x: { time: false, range: [-HISTORY_TICKS, 0] }, y: topScale(spec.leastTop) },
     series: [{}, ...seriesOf(spec.lines)],
@@ -116,7 +149,7 @@ export function chartOptions(spec: ChartSpec, size: Size, end: () => string): uP
         ticks: { show: false },
         border: { show: true, ...hairline },
         splits: [-300, -240, -180, -120, -60, 0],
-        values: (_u, splits) => splits.map((at) => (at === 0 ? end() : `-${-at / 60}m`)),
+        values: (_u, splits) => splits.map((at) => (at === 0 ? names.end() : `-${-at / 60}m`)),
       },
       {
         font: FONT,
@@ -136,14 +169,14 @@ export function chartOptions(spec: ChartSpec, size: Size, end: () => string): uP
       points: { size: 7, width: 2, fill: () => color("surface") },
     },
     hooks: {
-      setCursor: [(u) => setCrosshair(u.cursor.idx ?? undefined)],
+      ...timeLabel(names.at),
       ...(spec.thresholds ? { draw: [drawThresholds(spec.thresholds)] } : {}),
     },
   };
 }
 
 /** Options of a small history beside a number: no axes, no crosshair. */
-export function sparkOptions(token: Token, leastTop: number, size: Size): uPlot.Options {
+export function sparkOptions(token: Token, leastTop: number, width: number, size: Size): uPlot.Options {
   return {
     ...size,
     padding: [2, 2, 2, 2],
@@ -151,6 +184,6 @@ export function sparkOptions(token: Token, leastTop: number, size: Size): uPlot.
     cursor: { show: false },
     scales: { x: { time: false, range: [-HISTORY_TICKS, 0] }, y: topScale(leastTop) },
     axes: [{ show: false }, { show: false }],
-    series: [{}, ...seriesOf([{ name: "", token, width: 1.5, fill: 0.14 }])],
+    series: [{}, ...seriesOf([{ name: "", token, width, fill: 0.14 }])],
   };
 }

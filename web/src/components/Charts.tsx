@@ -116,7 +116,7 @@ export function Charts({ room, end }: Props) {
       />
       <Chart
         title="error rate"
-        unit={`%, ${of}`}
+        unit={room ? `%, ${of}` : "%"}
         spec={ERRORS}
         drawn={columns.errors}
         format={perCent}
@@ -126,7 +126,7 @@ export function Charts({ room, end }: Props) {
       />
       <Chart
         title="latency"
-        unit={`ms, ${of}`}
+        unit={room ? `ms, ${of}` : "ms"}
         spec={LATENCY}
         drawn={columns.latency}
         format={latency}

@@ -19,7 +19,7 @@ export function Denied({ code, detail }: { code: string; detail: string }) {
   const session = useSession();
   const advice = ADVICE[code] ?? { title: "The daemon does not let this page in", text: "It said:" };
   return (
-    <div className="denied" role="alertdialog" aria-labelledby="denied-title">
+    <div className="denial" role="alertdialog" aria-labelledby="denied-title">
       <h2 id="denied-title">{advice.title}</h2>
       <p>{advice.text}</p>
       {advice.command && <code>{advice.command}</code>}

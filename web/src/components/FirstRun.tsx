@@ -4,7 +4,7 @@ import { useState } from "react";
 import { useSession } from "../state/hooks";
 import { CopyIcon, PlayIcon } from "./icons";
 
-const EXAMPLE = { type: "page_view", route: "/hello", userId: "ada", status: 200, latencyMs: 43 };
+const EXAMPLE = { type: "page_view", route: "/hello", userId: "u1", status: 200, latencyMs: 43 };
 
 function curlLine(origin: string): string {
   return [

@@ -4,7 +4,7 @@ import type { ReactNode } from "react";
 import type { Token } from "../charts/palette";
 import { Spark } from "../charts/Spark";
 import { at } from "../state/columns";
-import { count, latencyNumber, latencyUnit, NOTHING, percent, rate } from "../state/format";
+import { count, latency, latencyNumber, latencyUnit, NOTHING, percent, rate } from "../state/format";
 import type { Room } from "../state/room";
 import { type Series, seriesOf } from "../state/series";
 import { type Change, change, changeInPoints } from "../state/summary";
@@ -21,6 +21,8 @@ export interface Kpi {
   token: Token;
   cells: Cell[];
   leastTop: number;
+  /** A value of `cells` with its unit. */
+  format: (value: number) => string;
 }
 
 const NO_CELLS: Cell[] = [];
@@ -51,6 +53,7 @@ export function kpisOf(room: Room | undefined): Kpi[] {
       token: "accent",
       cells: series?.rate ?? NO_CELLS,
       leastTop: 1,
+      format: rate,
     },
     {
       key: "users",
@@ -65,6 +68,7 @@ export function kpisOf(room: Room | undefined): Kpi[] {
       token: "users",
       cells: series?.users ?? NO_CELLS,
       leastTop: 5,
+      format: count,
     },
     {
       key: "errors",
@@ -79,6 +83,7 @@ export function kpisOf(room: Room | undefined): Kpi[] {
       token: "bad",
       cells: series?.errorRate ?? NO_CELLS,
       leastTop: 2,
+      format: (value) => percent(value / 100),
     },
     {
       key: "latency",
@@ -90,6 +95,7 @@ export function kpisOf(room: Room | undefined): Kpi[] {
       token: "latency",
       cells: series?.p95 ?? NO_CELLS,
       leastTop: 10,
+      format: latency,
     },
   ];
 }

@@ -3,7 +3,7 @@
 import { count } from "../state/format";
 import { useDashboard, useSession } from "../state/hooks";
 import type { Room } from "../state/room";
-import { type Connection, shownRoom } from "../state/state";
+import { type Connection, isDevMode, shownRoom } from "../state/state";
 
 export function SubBar() {
   const state = useDashboard();
@@ -16,7 +16,7 @@ export function SubBar() {
     <div className={`subbar${trouble ? " troubled" : ""}`}>
       {trouble ? (
         <p className="trouble">
-          {trouble}
+          <span>{trouble}</span>
           {retries && (
             <button type="button" className="link" onClick={session.retryNow}>
               try now
@@ -26,7 +26,7 @@ export function SubBar() {
       ) : (
         <p>{room && <Facts node={state.welcome?.node} room={room} />}</p>
       )}
-      {state.welcome?.auth === "dev" && (
+      {isDevMode(state) && (
         <span className="badge" title="No key is configured: everyone on this machine may read and write.">
           dev mode
         </span>

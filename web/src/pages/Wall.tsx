@@ -2,12 +2,19 @@
 // shows is no longer now.
 
 import { Spark } from "../charts/Spark";
-import { kpisOf } from "../components/Kpis";
+import { type Kpi, kpisOf } from "../components/Kpis";
 import { StatusLine } from "../components/TopBar";
 import { clock } from "../state/format";
 import { useDashboard } from "../state/hooks";
+import { extent } from "../state/series";
 import { shownRoom } from "../state/state";
 import { statusOf } from "../state/status";
+
+/** Lowest and highest of the charted minutes, in the number's own unit. */
+function rangeOf({ cells, format }: Kpi): string {
+  const range = extent(cells);
+  return range ? `${format(range.min)} to ${format(range.max)}` : "";
+}
 
 export function Wall({ onLeave }: { onLeave: () => void }) {
   const state = useDashboard();
@@ -33,10 +40,13 @@ export function Wall({ onLeave }: { onLeave: () => void }) {
             {kpi.alarm && <em>{kpi.alarm === "bad" ? "high" : "raised"}</em>}
           </p>
           <div className="spark">
-            {kpi.cells.length > 0 && <Spark cells={kpi.cells} token={kpi.token} leastTop={kpi.leastTop} />}
+            {kpi.cells.length > 0 && (
+              <Spark cells={kpi.cells} token={kpi.token} leastTop={kpi.leastTop} width={3} />
+            )}
           </div>
           <p className="span">
             <span>5 minutes ago</span>
+            <span>{rangeOf(kpi)}</span>
             <span>{room ? clock(room.tick) : ""}</span>
           </p>
         </article>

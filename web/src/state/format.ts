@@ -1,6 +1,6 @@
 // Numbers and times as they are shown. A number stands with its unit; digits are tabular, so widths hold still.
 
-const NBSP = " ";
+const NBSP = "\u00a0";
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat("en-US", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 

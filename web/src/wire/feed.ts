@@ -230,15 +230,16 @@ export class Feed {
   }
 
   private closed(code: number, reason: string): void {
+    const greeted = this.welcomed;
     this.drop();
     if (code === POLICY_CLOSE) {
       this.stop();
       this.emit({ kind: "denied", code: "policy", detail: reason || "the daemon closed the connection" });
       return;
     }
-    this.lost(
-      code === 1001 || code === 1012 ? "the daemon is restarting" : reason || "the connection was lost",
-    );
+    if (code === 1001 || code === 1012) this.lost("the daemon is restarting");
+    else if (greeted) this.lost(reason || "the connection was lost");
+    else this.lost(`no answer from ${new URL(this.url).host}`);
   }
 
   private lost(reason: string): void {

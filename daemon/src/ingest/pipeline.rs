@@ -1,0 +1,434 @@
+//! The stages between a body and its verdicts, in order, for one call.
+//!
+//! Everything up to the journal's queue happens at once on one core, without an await: decode,
+//! ids, fingerprints, dedupe, append. Then the call waits for its sync, and, when it held
+//! duplicates of events that other calls may still be writing, for theirs. A call that is dropped
+//! while it waits changes nothing about what lands.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use pulseboard::decode::{self, DecodeError, Decoded, Report};
+use pulseboard::event::{Class, EventBatch};
+use pulseboard::limits;
+use pulseboard::route::Normaliser;
+use pulseboard::validate::Rules;
+
+use super::dedupe::Dedupe;
+use super::fingerprint::Fingerprinter;
+use super::flights::{Flights, Others};
+use super::ids::{self, Ids};
+use super::landing::Landing;
+use super::stats::{Added, Counters, Stats};
+use super::{Body, EventLog, IngestError, SingleVerdict, Source, Verdicts};
+use crate::clock::Clock;
+
+/// Bodies up to this many bytes are decoded where they were read; larger ones, which take over a
+/// millisecond, on a thread that no connection waits for.
+const INLINE_BYTES: usize = 512 * 1024;
+/// How often a call looks again at duplicates of events that then failed to be written.
+const LOOKS_MAX: usize = 8;
+
+/// What an operator may set.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `limits.event_bytes`.
+    pub event_bytes: usize,
+    /// `limits.batch_events`.
+    pub batch_events: usize,
+    /// `limits.inflight_bytes`: bytes of bodies being worked on in all; past it, `busy`.
+    pub inflight_bytes: usize,
+    /// `import.max_age`, ms; `None`: any age.
+    pub import_age_ms_max: Option<i64>,
+    /// `routes.normalise` and `routes.patterns`.
+    pub routes: Normaliser,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            event_bytes: limits::EVENT_BYTES,
+            batch_events: limits::BATCH_EVENTS,
+            inflight_bytes: 128 * 1024 * 1024,
+            import_age_ms_max: None,
+            routes: Normaliser::default(),
+        }
+    }
+}
+
+/// The way in for events. Cheap to clone.
+#[derive(Clone)]
+pub struct Ingest(Arc<Inner>);
+
+struct Inner {
+    clock: Clock,
+    log: Arc<dyn EventLog>,
+    dedupe: Arc<Dedupe>,
+    flights: Arc<Flights>,
+    fingerprints: Fingerprinter,
+    ids: Ids,
+    options: Options,
+    counters: Counters,
+    inflight_bytes: AtomicUsize,
+    ack_seconds: metrics::Histogram,
+}
+
+/// A call up to the journal's queue.
+struct Departure {
+    arrival_ms: i64,
+    parts: Vec<Result<Report, IngestError>>,
+    /// By row as decoded.
+    duplicates: Vec<bool>,
+    /// Rows that look like duplicates, where another call may be writing their first.
+    unsure: Option<Unsure>,
+    landing: Option<Landing>,
+    added: Added,
+    /// For a body of one object.
+    single: Option<SingleVerdict>,
+}
+
+/// Duplicates to be looked at again.
+struct Unsure {
+    others: Others,
+    batch: EventBatch,
+    /// The row of each in its departure.
+    rows: Vec<u32>,
+}
+
+/// What one look at the ids and one append came to.
+struct Look {
+    duplicates: Vec<bool>,
+    unsure: Option<Unsure>,
+    landing: Option<Landing>,
+    added: Added,
+}
+
+impl Ingest {
+    /// Puts the stages together. The recorder of metrics must have been installed before.
+    pub fn new(
+        clock: Clock,
+        log: Arc<dyn EventLog>,
+        dedupe: Arc<Dedupe>,
+        fingerprints: Fingerprinter,
+        options: Options,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            clock,
+            log,
+            dedupe,
+            flights: Arc::default(),
+            fingerprints,
+            ids: Ids::new(),
+            options,
+            counters: Counters::default(),
+            inflight_bytes: AtomicUsize::new(0),
+            ack_seconds: metrics::histogram!("pulseboard_ingest_ack_seconds"),
+        }))
+    }
+
+    /// Takes the events of one call. Returns when what was accepted is on disk.
+    pub async fn submit(&self, body: Body, source: &Source) -> Result<Verdicts, IngestError> {
+        let started = self.0.clock.elapsed();
+        let _bytes = InflightBytes::reserve(&self.0, body.len())?;
+        let departure = if body.len() <= INLINE_BYTES {
+            self.0.depart(&[body], source)?
+        } else {
+            let (inner, source) = (Arc::clone(&self.0), source.clone());
+            aside(move || inner.depart(&[body], &source)).await?
+        };
+        let mut verdicts = self.0.arrive(departure).await?;
+        self.0.ack_seconds.record(self.0.clock.elapsed().saturating_sub(started).as_secs_f64());
+        // One body, one part.
+        verdicts.pop().unwrap_or(Err(IngestError::EmptyBatch))
+    }
+
+    /// Takes the events of several publishes, each a JSON array, in one append. Answers for each
+    /// in order, when what was accepted of all of them is on disk.
+    pub async fn submit_many(
+        &self,
+        publishes: Vec<Bytes>,
+        source: &Source,
+    ) -> Vec<Result<Verdicts, IngestError>> {
+        let count = publishes.len();
+        match self.try_submit_many(publishes, source).await {
+            Ok(verdicts) => verdicts,
+            Err(error) => vec![Err(error); count],
+        }
+    }
+
+    async fn try_submit_many(
+        &self,
+        publishes: Vec<Bytes>,
+        source: &Source,
+    ) -> Result<Vec<Result<Verdicts, IngestError>>, IngestError> {
+        let started = self.0.clock.elapsed();
+        let bodies: Vec<Body> = publishes.into_iter().map(Body::Json).collect();
+        let bytes = bodies.iter().map(Body::len).sum();
+        let _bytes = InflightBytes::reserve(&self.0, bytes)?;
+        let departure = if bytes <= INLINE_BYTES {
+            self.0.depart(&bodies, source)?
+        } else {
+            let (inner, source) = (Arc::clone(&self.0), source.clone());
+            aside(move || inner.depart(&bodies, &source)).await?
+        };
+        let verdicts = self.0.arrive(departure).await?;
+        self.0.ack_seconds.record(self.0.clock.elapsed().saturating_sub(started).as_secs_f64());
+        Ok(verdicts)
+    }
+
+    /// What it has done so far.
+    pub fn stats(&self) -> Stats {
+        let inner = &self.0;
+        Stats {
+            in_flight: inner.flights.len(),
+            inflight_bytes: inner.inflight_bytes.load(Ordering::Relaxed),
+            dedupe_ids: inner.dedupe.ids(),
+            dedupe_bytes: inner.dedupe.bytes(),
+            dedupe_horizon_secs: (inner.dedupe.horizon_ms(inner.clock.now_ms()) / 1_000) as u64,
+            ..inner.counters.read()
+        }
+    }
+}
+
+/// Runs long work on a thread of its own. It is carried through even when nobody waits for it.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, IngestError> + Send + 'static,
+) -> Result<T, IngestError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(IngestError::Closed),
+    }
+}
+
+impl Inner {
+    /// Everything up to the journal's queue.
+    fn depart(&self, bodies: &[Body], source: &Source) -> Result<Departure, IngestError> {
+        let arrival_ms = self.clock.now_ms();
+        let rules = Rules {
+            arrival_ms,
+            horizon_ms: self.dedupe.horizon_ms(arrival_ms),
+            import: source.import,
+            import_age_ms_max: self.options.import_age_ms_max,
+            site: source.site.as_deref(),
+            routes: &self.options.routes,
+            event_bytes: self.options.event_bytes,
+            batch_events: self.options.batch_events,
+        };
+        let mut decoded = Decoded::for_body(bodies.iter().map(Body::len).sum());
+        let parts: Vec<_> =
+            bodies.iter().map(|body| decode_part(body, &rules, &mut decoded)).collect();
+        self.complete(&mut decoded, source, arrival_ms);
+        let single = match parts.as_slice() {
+            [Ok(report)] if report.single => single_verdict(&decoded.batch),
+            _ => None,
+        };
+        let Look { duplicates, unsure, landing, added } = self.look(decoded.batch, arrival_ms)?;
+        Ok(Departure { arrival_ms, parts, duplicates, unsure, landing, added, single })
+    }
+
+    /// Gives every event its id and fingerprint.
+    fn complete(&self, decoded: &mut Decoded, source: &Source, arrival_ms: i64) {
+        let batch = &mut decoded.batch;
+        let nameless = batch.rows().iter().filter(|row| row.event_id.len == 0).count();
+        if nameless > 0 {
+            let made = self.ids.reserve(arrival_ms, nameless as u64);
+            let mut next = 0;
+            for index in 0..batch.len() {
+                if batch.rows()[index].event_id.len > 0 {
+                    continue;
+                }
+                let id = match &source.idempotency_key {
+                    Some(key) => {
+                        let site = batch.get(index).site();
+                        ids::derived(site, &source.subject, key, decoded.places[index])
+                    }
+                    None => made.nth(next),
+                };
+                next += 1;
+                batch.rows_mut()[index].event_id = batch.add_text(id.as_str());
+            }
+        }
+        for index in 0..batch.len() {
+            let event = batch.get(index);
+            batch.rows_mut()[index].fingerprint =
+                self.fingerprints.of(event.site(), event.event_id());
+        }
+    }
+
+    /// Looks each event up and appends the new ones.
+    fn look(&self, mut batch: EventBatch, arrival_ms: i64) -> Result<Look, IngestError> {
+        let mut duplicates = Vec::new();
+        if batch.is_empty() {
+            return Ok(Look { duplicates, unsure: None, landing: None, added: Added::default() });
+        }
+        let mut fingerprints: Vec<u128> = batch.rows().iter().map(|row| row.fingerprint).collect();
+        let flight = self.flights.open();
+        let new = self
+            .dedupe
+            .check_and_insert(&fingerprints, arrival_ms, &mut duplicates)
+            .map_err(|_| IngestError::DedupeFull)?;
+        let mut unsure = None;
+        if new < batch.len() {
+            unsure = flight.others().map(|others| Unsure::of(others, &batch, &duplicates));
+            batch.retain(|index| !duplicates[index]);
+            let mut known = duplicates.iter();
+            fingerprints.retain(|_| known.next() == Some(&false));
+        }
+        if new == 0 {
+            return Ok(Look { duplicates, unsure, landing: None, added: Added::default() });
+        }
+        let added = count(&batch);
+        match self.log.append(batch) {
+            Ok(durable) => {
+                let dedupe = Arc::clone(&self.dedupe);
+                let landing = Landing::new(durable, flight, dedupe, fingerprints, arrival_ms);
+                Ok(Look { duplicates, unsure, landing: Some(landing), added })
+            }
+            Err(error) => {
+                self.dedupe.release(&fingerprints, arrival_ms);
+                flight.fail();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Waits until the verdicts are certain.
+    async fn arrive(
+        &self,
+        departure: Departure,
+    ) -> Result<Vec<Result<Verdicts, IngestError>>, IngestError> {
+        let Departure { arrival_ms, parts, mut duplicates, mut unsure, landing, added, single } =
+            departure;
+        if let Some(landing) = landing {
+            landing.land().await?;
+            self.counters.add(added);
+        }
+        let mut looks = 0;
+        while let Some(Unsure { others, batch, rows }) = unsure {
+            if self.flights.settled(others).await {
+                break;
+            }
+            looks += 1;
+            if looks == LOOKS_MAX {
+                return Err(IngestError::Busy);
+            }
+            let look = self.look(batch, arrival_ms)?;
+            for (row, duplicate) in rows.iter().zip(&look.duplicates) {
+                duplicates[*row as usize] = *duplicate;
+            }
+            if let Some(landing) = look.landing {
+                landing.land().await?;
+                self.counters.add(look.added);
+            }
+            unsure = look.unsure.map(|next| Unsure {
+                rows: next.rows.iter().map(|row| rows[*row as usize]).collect(),
+                ..next
+            });
+        }
+        Ok(self.conclude(parts, &duplicates, single))
+    }
+
+    /// Counts the verdicts of each part.
+    fn conclude(
+        &self,
+        parts: Vec<Result<Report, IngestError>>,
+        duplicates: &[bool],
+        single: Option<SingleVerdict>,
+    ) -> Vec<Result<Verdicts, IngestError>> {
+        let mut single = single.map(|verdict| SingleVerdict {
+            duplicate: duplicates.first() == Some(&true),
+            ..verdict
+        });
+        let conclude = |report: Report| {
+            let rows = &duplicates[report.rows.clone()];
+            let known = rows.iter().filter(|known| **known).count() as u64;
+            self.counters.add_duplicates(known);
+            self.counters.add_refusals(&report.refusals);
+            Verdicts {
+                accepted: rows.len() as u64 - known,
+                duplicates: known,
+                rejected_total: report.refusals.total(),
+                rejected: report.refusals.into_listed(),
+                is_single: report.single,
+                single: single.take(),
+            }
+        };
+        let mut conclude = conclude;
+        parts.into_iter().map(|part| part.map(&mut conclude)).collect()
+    }
+}
+
+impl Unsure {
+    fn of(others: Others, batch: &EventBatch, duplicates: &[bool]) -> Self {
+        let rows: Vec<u32> =
+            (0_u32..).zip(duplicates).filter(|(_, known)| **known).map(|(row, _)| row).collect();
+        let mut held = EventBatch::with_capacity(rows.len(), 0);
+        for row in &rows {
+            held.push_from(batch, *row as usize);
+        }
+        Self { others, batch: held, rows }
+    }
+}
+
+fn decode_part(
+    body: &Body,
+    rules: &Rules<'_>,
+    decoded: &mut Decoded,
+) -> Result<Report, IngestError> {
+    let report = match body {
+        Body::Json(bytes) => decode::json(bytes, rules, decoded),
+        Body::Ndjson(bytes) => decode::ndjson(bytes, rules, decoded),
+    };
+    match report {
+        Ok(report) if report.items == 0 => Err(IngestError::EmptyBatch),
+        Ok(report) => Ok(report),
+        Err(DecodeError::Malformed(what)) => Err(IngestError::Malformed(what)),
+        Err(DecodeError::TooMany { max }) => Err(IngestError::TooManyEvents { max }),
+    }
+}
+
+fn single_verdict(batch: &EventBatch) -> Option<SingleVerdict> {
+    let event = batch.iter().next()?;
+    Some(SingleVerdict {
+        event_id: event.event_id().into(),
+        route: event.route().into(),
+        tick: event.tick(),
+        duplicate: false,
+    })
+}
+
+fn count(batch: &EventBatch) -> Added {
+    let mut added = Added { accepted: batch.len() as u64, late: 0, skewed: 0 };
+    for event in batch.iter() {
+        added.late += u64::from(event.row().class == Class::Late);
+        added.skewed += u64::from(event.row().class == Class::Live && event.is_skewed());
+    }
+    added
+}
+
+/// A share of `limits.inflight_bytes`, given back when it is dropped.
+struct InflightBytes<'a> {
+    used: &'a AtomicUsize,
+    bytes: usize,
+}
+
+impl<'a> InflightBytes<'a> {
+    fn reserve(inner: &'a Inner, bytes: usize) -> Result<Self, IngestError> {
+        let used = &inner.inflight_bytes;
+        let before = used.fetch_add(bytes, Ordering::Relaxed);
+        let share = Self { used, bytes };
+        // A body by itself is always taken, or it never could be.
+        if before > 0 && before + bytes > inner.options.inflight_bytes {
+            return Err(IngestError::Busy);
+        }
+        Ok(share)
+    }
+}
+
+impl Drop for InflightBytes<'_> {
+    fn drop(&mut self) {
+        self.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}

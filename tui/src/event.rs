@@ -1,0 +1,69 @@
+//! Everything that can change what the dashboard shows, as one closed set. The loop in `app`
+//! receives them in order and hands each to [`crate::state::State::update`]; nothing else does.
+
+use std::sync::Arc;
+
+use pulseboard::wire::server::{Aggregate, History, Welcome};
+
+use crate::input::Input;
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The person at the keyboard did something.
+    Input(Input),
+    /// The connection has news.
+    Feed(Feed),
+    /// A moment the state asked to be woken at has come.
+    Time,
+}
+
+/// News of the connection.
+#[derive(Clone, Debug)]
+pub enum Feed {
+    /// An attempt to connect begins; the first is 1.
+    Connecting {
+        /// Counted since a snapshot last arrived.
+        attempt: u32,
+    },
+    /// The attempt failed, or the connection was lost.
+    Waiting {
+        /// The attempt that will come next.
+        attempt: u32,
+        /// Why, as a clause.
+        reason: String,
+        /// Until it comes.
+        retry_ms: u64,
+    },
+    /// The daemon introduced itself.
+    Welcome(Arc<Welcome>),
+    /// A window moved to a tick.
+    Frame(Box<Frame>),
+    /// The daemon will not have this token, or wants one: no use to come back with it.
+    Denied {
+        /// What it said, as a clause.
+        reason: String,
+    },
+    /// The daemon refused something asked for; the connection stays.
+    Refused {
+        /// Its sentence.
+        message: String,
+    },
+}
+
+/// A window at a tick: its numbers, and what became known of earlier ticks.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// `5s`.
+    pub window: Arc<str>,
+    /// The tick.
+    pub tick: i64,
+    /// Its numbers.
+    pub aggregate: Aggregate,
+    /// The ticks missed, or the last 300 at first.
+    pub history: Option<History>,
+    /// Earlier ticks that changed.
+    pub corrections: Option<History>,
+    /// Ticks the daemon merged into this one because nobody read them in time.
+    pub lagged: u64,
+}

@@ -1,0 +1,92 @@
+//! `pulseboard --once`: one snapshot of a window, as the daemon's own JSON for scripts or as a few
+//! lines for people, then the end.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use jiff::tz::TimeZone;
+use pulseboard::wire::server::{Aggregate, Snapshot};
+
+use crate::rest;
+use crate::target::Target;
+use crate::view::format;
+
+/// Prints it; fails with a sentence when it cannot be had.
+pub async fn run(target: &Target, window: &str, json: bool) -> anyhow::Result<ExitCode> {
+    let mut query = String::new();
+    for byte in window.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            query.push(char::from(byte));
+        } else {
+            query.extend(["%".to_owned(), std::format!("{byte:02X}")]);
+        }
+    }
+    let body = rest::get(target, &std::format!("/api/aggregates?window={query}")).await?;
+    let mut out = std::io::stdout().lock();
+    if json {
+        out.write_all(&body)?;
+        if body.last() != Some(&b'\n') {
+            out.write_all(b"\n")?;
+        }
+    } else {
+        let snapshot: Snapshot = serde_json::from_slice(&body)
+            .with_context(|| std::format!("{target} answered something else than a snapshot"))?;
+        out.write_all(summary(&snapshot.aggregate, &TimeZone::system()).as_bytes())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A few lines for people.
+fn summary(aggregate: &Aggregate, zone: &TimeZone) -> String {
+    let mut lines = vec![std::format!(
+        "{}, the last {}",
+        format::clock(aggregate.tick, zone),
+        aggregate.window
+    )];
+    let mut row = |name: &str, value: String, rest: String| {
+        let line = std::format!("  {name:<14}{value:>10}   {rest}");
+        lines.push(line.trim_end().to_owned());
+    };
+    let events = std::format!("{} events", format::count(aggregate.events));
+    row("events/s", format::rate(aggregate.events_per_second), events);
+    let sessions = std::format!("{} sessions", format::count(aggregate.active_sessions));
+    row("active users", format::count(aggregate.active_users), sessions);
+    let errors = std::format!("{} errors", format::count(aggregate.errors));
+    row("error rate", aggregate.error_rate.map_or_else(|| "–".to_owned(), format::percent), errors);
+    match &aggregate.latency_ms {
+        None => row("latency p95", "–".to_owned(), String::new()),
+        Some(latency) => {
+            let [p50, p99, max] = [latency.p50, latency.p99, latency.max].map(format::millis);
+            let rest = std::format!("p50 {p50}, p99 {p99}, max {max}");
+            row("latency p95", format::millis(latency.p95), rest);
+        }
+    }
+    let seconds = ((aggregate.to - aggregate.from) as f64 / 1_000.0).max(1.0);
+    let routes: Vec<(String, String)> = aggregate
+        .top_routes
+        .iter()
+        .map(|row| {
+            let latency = row.p95.map_or_else(|| "–".to_owned(), format::millis);
+            let rate = format::rate(row.events as f64 / seconds);
+            let errors = format::percent(row.error_rate);
+            let numbers = std::format!("{rate:>10} {errors:>10} {latency:>10}");
+            (format::clean(&row.route), numbers)
+        })
+        .collect();
+    if !routes.is_empty() {
+        let wide = routes.iter().map(|(route, _)| route.chars().count()).max().unwrap_or(0).max(5);
+        lines.push(std::format!(
+            "  {:<wide$}{:>10} {:>10} {:>10}",
+            "route",
+            "events/s",
+            "errors",
+            "p95"
+        ));
+        lines.extend(
+            routes.iter().map(|(route, numbers)| std::format!("  {route:<wide$}{numbers}")),
+        );
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}

@@ -1,0 +1,463 @@
+//! What the dashboard knows, and how each [`Event`] changes it. Updating is pure: no clock, no
+//! terminal, no socket; `app` hands in events with the time and carries out the [`Effect`]s. The
+//! view reads it and never writes. Never names ratatui or crossterm.
+
+pub mod keys;
+pub mod link;
+pub mod picture;
+pub mod routes;
+pub mod scale;
+pub mod series;
+
+use std::sync::Arc;
+
+use pulseboard::wire::server::{AuthState, Welcome};
+
+use crate::cli::ThemeName;
+use crate::event::{Event, Feed, Frame};
+use crate::input::{Input, Key, Spot};
+pub use link::Link;
+pub use picture::{Measure, Picture};
+use routes::Routes;
+
+/// How long a key without a meaning is answered for.
+const NOTICE_MS: u64 = 2_000;
+/// How long a refusal stands.
+const REFUSAL_MS: u64 = 6_000;
+/// How long merged ticks are told of.
+const LAG_MS: u64 = 10_000;
+/// After this long without a frame the picture counts as old.
+const STALE_MS: u64 = 3_000;
+/// Windows kept; a daemon has a handful.
+const WINDOWS_MAX: usize = 9;
+
+/// What the loop must do after an update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Leave.
+    Quit,
+    /// Give the terminal back and stop until continued.
+    Suspend,
+    /// Clear the terminal before the next draw.
+    Repaint,
+    /// Connect now.
+    Retry,
+    /// Start or stop demo traffic.
+    Demo(bool),
+}
+
+/// What came of an update.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reaction {
+    /// Whether anything visible may have changed.
+    pub redraw: bool,
+    /// What is to be done.
+    pub effect: Option<Effect>,
+}
+
+impl Reaction {
+    fn redraw() -> Self {
+        Self { redraw: true, effect: None }
+    }
+
+    fn with(effect: Effect) -> Self {
+        Self { redraw: true, effect: Some(effect) }
+    }
+}
+
+/// What fits the terminal's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Four charts and the routes: from 80x24.
+    Full,
+    /// One line of numbers, one chart, the routes: from 60x16.
+    Compact,
+    /// Nothing sensible.
+    TooSmall,
+}
+
+impl Shape {
+    /// What fits so many columns and rows.
+    pub fn of(width: u16, height: u16) -> Self {
+        match (width, height) {
+            (80.., 24..) => Self::Full,
+            (60.., 16..) => Self::Compact,
+            _ => Self::TooSmall,
+        }
+    }
+}
+
+/// A sentence at the foot of the screen, for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The sentence.
+    pub text: String,
+    /// Whether it is a refusal.
+    pub bad: bool,
+    until_ms: u64,
+}
+
+/// What the state starts from.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// `http://host:port`.
+    pub url: String,
+    /// `host:port`.
+    pub authority: String,
+    /// The window to start with.
+    pub window: String,
+    /// The theme to start with.
+    pub theme: ThemeName,
+    /// Columns and rows.
+    pub size: (u16, u16),
+}
+
+/// Everything that is known.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Where it connects to, and what was asked for at the start.
+    pub setup: Setup,
+    /// The connection.
+    pub link: Link,
+    /// The daemon's introduction, the last one.
+    pub welcome: Option<Arc<Welcome>>,
+    /// The colours.
+    pub theme: ThemeName,
+    /// The chart of the compact layout.
+    pub chart: Measure,
+    /// The routes' order and selection.
+    pub routes: Routes,
+    /// Whether the help is open.
+    pub help: bool,
+    /// Whether demo traffic runs.
+    pub demo: bool,
+    /// A sentence at the foot.
+    pub notice: Option<Notice>,
+    /// Ticks merged for us in all.
+    pub lagged_total: u64,
+    live: Vec<Picture>,
+    paused: Option<Vec<Picture>>,
+    window: usize,
+    lagged: Option<(u64, u64)>,
+    size: (u16, u16),
+    now_ms: u64,
+    frame_ms: u64,
+}
+
+impl State {
+    /// Nothing known yet.
+    pub fn new(setup: Setup) -> Self {
+        Self {
+            link: Link::Connecting { attempt: 1 },
+            welcome: None,
+            theme: setup.theme,
+            chart: Measure::Events,
+            routes: Routes::default(),
+            help: false,
+            demo: false,
+            notice: None,
+            lagged_total: 0,
+            live: Vec::new(),
+            paused: None,
+            window: 0,
+            lagged: None,
+            size: setup.size,
+            now_ms: 0,
+            frame_ms: 0,
+            setup,
+        }
+    }
+
+    /// Takes one event at a time, ms on any steady clock.
+    pub fn update(&mut self, event: Event, now_ms: u64) -> Reaction {
+        self.now_ms = now_ms;
+        if self.notice.as_ref().is_some_and(|notice| notice.until_ms <= now_ms) {
+            self.notice = None;
+        }
+        if self.lagged.is_some_and(|(_, until_ms)| until_ms <= now_ms) {
+            self.lagged = None;
+        }
+        match event {
+            Event::Time => Reaction::redraw(),
+            Event::Feed(feed) => self.feed(feed),
+            Event::Input(input) => self.input(input),
+        }
+    }
+
+    /// When something visible changes by itself, if anything will.
+    pub fn deadline_ms(&self) -> Option<u64> {
+        let stale = (self.link == Link::Live && self.frame_ms > 0).then(|| {
+            let age_ms = self.now_ms.saturating_sub(self.frame_ms);
+            self.frame_ms + STALE_MS.max((age_ms / 1_000 + 1) * 1_000)
+        });
+        [
+            self.notice.as_ref().map(|notice| notice.until_ms),
+            self.lagged.map(|(_, until_ms)| until_ms),
+            self.link.next_change_ms(self.now_ms),
+            stale,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The windows, as shown: held ones while paused.
+    pub fn pictures(&self) -> &[Picture] {
+        self.paused.as_ref().unwrap_or(&self.live)
+    }
+
+    /// The chosen window, once it has numbers.
+    pub fn shown(&self) -> Option<&Picture> {
+        self.pictures().get(self.window).filter(|picture| picture.aggregate.is_some())
+    }
+
+    /// The chosen window's place.
+    pub fn window(&self) -> usize {
+        self.window
+    }
+
+    /// Whether the picture is held.
+    pub fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+
+    /// While paused: how far behind live, seconds.
+    pub fn behind_secs(&self) -> Option<i64> {
+        let held = self.paused.as_ref()?.get(self.window)?.tick()?;
+        let live = self.live.iter().filter_map(Picture::tick).max()?;
+        Some((live - held).max(0))
+    }
+
+    /// Whether nobody ever sent an event.
+    pub fn is_first_run(&self) -> bool {
+        self.link == Link::Live
+            && !self.live.is_empty()
+            && self.live.iter().all(Picture::never_counted)
+    }
+
+    /// Whether the daemon lets anyone on this machine do anything.
+    pub fn is_dev_mode(&self) -> bool {
+        self.welcome.as_ref().is_some_and(|welcome| welcome.auth == AuthState::Dev)
+    }
+
+    /// Whether demo traffic may be sent.
+    pub fn may_demo(&self) -> bool {
+        self.is_dev_mode() && self.link == Link::Live
+    }
+
+    /// Whether there are routes to sort and select.
+    pub fn has_routes(&self) -> bool {
+        self.shown()
+            .and_then(|picture| picture.aggregate.as_ref())
+            .is_some_and(|aggregate| !aggregate.top_routes.is_empty())
+    }
+
+    /// What fits the terminal.
+    pub fn shape(&self) -> Shape {
+        Shape::of(self.size.0, self.size.1)
+    }
+
+    /// Ticks just merged for us, while that is news.
+    pub fn lagged(&self) -> Option<u64> {
+        self.lagged.map(|(ticks, _)| ticks)
+    }
+
+    /// Seconds since the last frame, once that is unusual.
+    pub fn stale_secs(&self) -> Option<u64> {
+        let age_ms = self.now_ms.saturating_sub(self.frame_ms);
+        (self.link == Link::Live && self.frame_ms > 0 && age_ms >= STALE_MS)
+            .then_some(age_ms / 1_000)
+    }
+
+    /// Whole seconds until the next attempt to connect.
+    pub fn retry_in_secs(&self) -> Option<u64> {
+        self.link.retry_in_secs(self.now_ms)
+    }
+
+    fn feed(&mut self, feed: Feed) -> Reaction {
+        match feed {
+            Feed::Connecting { attempt } => self.link = Link::Connecting { attempt },
+            Feed::Waiting { attempt, reason, retry_ms } => {
+                let retry_at_ms = self.now_ms + retry_ms;
+                self.link = Link::Waiting { attempt, reason, retry_at_ms };
+            }
+            Feed::Denied { reason } => {
+                self.demo = false;
+                self.link = Link::Denied { reason };
+            }
+            Feed::Refused { message } => self.say(message, true, REFUSAL_MS),
+            Feed::Welcome(welcome) => self.welcome(welcome),
+            Feed::Frame(frame) => return self.frame(*frame),
+        }
+        Reaction::redraw()
+    }
+
+    fn welcome(&mut self, welcome: Arc<Welcome>) {
+        let first = self.welcome.is_none();
+        let chosen = self.live.get(self.window).map(|picture| picture.window.to_string());
+        let wanted = chosen.unwrap_or_else(|| self.setup.window.clone());
+        let mut old = std::mem::take(&mut self.live);
+        for name in welcome.windows.iter().take(WINDOWS_MAX) {
+            let held = old.iter().position(|picture| *picture.window == **name);
+            self.live.push(match held {
+                Some(place) => old.swap_remove(place),
+                None => Picture::new(name.as_str().into()),
+            });
+        }
+        if let Some(place) = self.live.iter().position(|picture| *picture.window == *wanted) {
+            self.window = place;
+        } else {
+            self.window = 0;
+            if first {
+                let known = welcome.windows.join(", ");
+                self.say(format!("no window {wanted} here, only {known}"), true, REFUSAL_MS);
+            }
+        }
+        if self.paused.as_ref().is_some_and(|held| held.len() != self.live.len()) {
+            self.paused = None;
+        }
+        self.frame_ms = self.now_ms.max(1);
+        self.link = Link::Live;
+        self.welcome = Some(welcome);
+    }
+
+    fn frame(&mut self, frame: Frame) -> Reaction {
+        let place = self.live.iter().position(|picture| picture.window == frame.window);
+        let Some(place) = place else { return Reaction::default() };
+        self.frame_ms = self.now_ms.max(1);
+        if frame.lagged > 0 && place == self.window {
+            self.lagged_total = self.lagged_total.saturating_add(frame.lagged);
+            self.lagged = Some((frame.lagged, self.now_ms + LAG_MS));
+        }
+        self.live[place].apply(frame);
+        Reaction { redraw: place == self.window, effect: None }
+    }
+
+    fn input(&mut self, input: Input) -> Reaction {
+        match input {
+            Input::Resize { width, height } => self.size = (width, height),
+            Input::Key(key) => return self.key(key),
+            Input::Scroll(rows) => self.step(rows),
+            Input::Click(spot) => self.click(spot),
+        }
+        Reaction::redraw()
+    }
+
+    fn click(&mut self, spot: Spot) {
+        if self.help {
+            self.help = false;
+            return;
+        }
+        match spot {
+            Spot::Window(place) => self.choose(place),
+            Spot::Heading(column) => self.routes.column = column,
+            Spot::Live => self.pause(),
+            Spot::Chart => self.chart = self.chart.next(),
+            Spot::Row(place) => {
+                let Some(aggregate) = self.shown().and_then(|shown| shown.aggregate.clone()) else {
+                    return;
+                };
+                let rows = self.routes.rows(&aggregate);
+                self.routes.select(&rows, place);
+            }
+        }
+    }
+
+    fn key(&mut self, key: Key) -> Reaction {
+        match key {
+            Key::Char('q') | Key::Ctrl('c') => return Reaction::with(Effect::Quit),
+            Key::Ctrl('z') => return Reaction::with(Effect::Suspend),
+            Key::Ctrl('l') => return Reaction::with(Effect::Repaint),
+            Key::Char('?') => self.help = !self.help,
+            Key::Esc if self.help => self.help = false,
+            Key::Char('t') => self.theme = next_theme(self.theme),
+            Key::Char('r') if matches!(self.link, Link::Waiting { .. } | Link::Denied { .. }) => {
+                return Reaction::with(Effect::Retry);
+            }
+            Key::Char('d') if self.may_demo() => {
+                self.demo = !self.demo;
+                let said = if self.demo { "demo traffic starts" } else { "demo traffic stopped" };
+                self.say(said.to_owned(), false, NOTICE_MS);
+                return Reaction::with(Effect::Demo(self.demo));
+            }
+            Key::Char('d') if self.link == Link::Live => {
+                let said = "demo traffic needs a daemon in dev mode".to_owned();
+                self.say(said, false, NOTICE_MS);
+            }
+            Key::Char(digit @ '1'..='9') if self.shown().is_some() => {
+                let place = digit as usize - '1' as usize;
+                if place < self.pictures().len() {
+                    self.choose(place);
+                } else {
+                    self.nothing(key);
+                }
+            }
+            Key::Char(' ') if self.shown().is_some() => self.pause(),
+            Key::Char('g') if self.is_paused() => self.paused = None,
+            Key::Char('c') if self.shown().is_some() && self.shape() == Shape::Compact => {
+                self.chart = self.chart.next();
+            }
+            Key::Char('s') if self.has_routes() => self.routes.column = self.routes.column.next(),
+            Key::Down | Key::Char('j') if self.has_routes() => self.step(1),
+            Key::Up | Key::Char('k') if self.has_routes() => self.step(-1),
+            Key::Home if self.has_routes() => self.step(-1_000),
+            Key::End if self.has_routes() => self.step(1_000),
+            Key::Esc if self.routes.selected.is_some() => self.routes.selected = None,
+            _ => self.nothing(key),
+        }
+        Reaction::redraw()
+    }
+
+    fn choose(&mut self, place: usize) {
+        if place < self.pictures().len() {
+            self.window = place;
+        }
+    }
+
+    fn pause(&mut self) {
+        self.paused = match self.paused.take() {
+            None if self.shown().is_some() => Some(self.live.clone()),
+            _ => None,
+        };
+    }
+
+    fn step(&mut self, rows: i32) {
+        let Some(aggregate) = self.shown().and_then(|shown| shown.aggregate.clone()) else {
+            return;
+        };
+        let order = self.routes.rows(&aggregate);
+        self.routes.step(&order, rows);
+    }
+
+    fn nothing(&mut self, key: Key) {
+        let name = match key {
+            Key::Char(' ') => "space".to_owned(),
+            Key::Char(character) => character.to_string(),
+            Key::Ctrl(character) => format!("Ctrl-{}", character.to_ascii_uppercase()),
+            Key::Up => "↑".to_owned(),
+            Key::Down => "↓".to_owned(),
+            Key::Home => "home".to_owned(),
+            Key::End => "end".to_owned(),
+            Key::Esc => "esc".to_owned(),
+            Key::Named(name) => name.to_owned(),
+            Key::Function(number) => format!("F{number}"),
+        };
+        self.say(format!("{name} does nothing here; ? shows the keys"), false, NOTICE_MS);
+    }
+
+    fn say(&mut self, text: String, bad: bool, for_ms: u64) {
+        self.notice = Some(Notice { text, bad, until_ms: self.now_ms + for_ms });
+    }
+}
+
+fn next_theme(theme: ThemeName) -> ThemeName {
+    match theme {
+        ThemeName::Dark => ThemeName::Light,
+        ThemeName::Light => ThemeName::Contrast,
+        ThemeName::Contrast => ThemeName::Terminal,
+        ThemeName::Terminal => ThemeName::Dark,
+    }
+}
+
+#[cfg(test)]
+mod tests;

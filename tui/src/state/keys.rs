@@ -1,0 +1,72 @@
+//! The keys that work at this moment, in the order people should learn them. The line at the foot
+//! of the screen and the help both read this, so that neither draws a key that does nothing.
+
+use super::{Link, Shape, State};
+
+/// A key and what it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// As drawn: `space`.
+    pub keys: String,
+    /// For the line at the foot: `pause`.
+    pub does: &'static str,
+    /// For the help.
+    pub explained: &'static str,
+    /// Whether the line at the foot shows it.
+    pub at_foot: bool,
+}
+
+fn key(keys: &str, does: &'static str, explained: &'static str) -> Binding {
+    Binding { keys: keys.to_owned(), does, explained, at_foot: true }
+}
+
+fn quiet(keys: &str, explained: &'static str) -> Binding {
+    Binding { keys: keys.to_owned(), does: "", explained, at_foot: false }
+}
+
+/// The keys of this screen as it stands.
+pub fn of_screen(state: &State) -> Vec<Binding> {
+    let mut keys = Vec::new();
+    if matches!(state.link, Link::Waiting { .. } | Link::Denied { .. }) {
+        keys.push(key("r", "try now", "connect now, without waiting"));
+    }
+    if state.may_demo() && (state.is_first_run() || state.demo) {
+        let does = if state.demo { "stop demo" } else { "demo traffic" };
+        keys.push(key("d", does, "start or stop gentle demo traffic"));
+    } else if state.may_demo() {
+        keys.push(quiet("d", "start or stop gentle demo traffic"));
+    }
+    if state.shown().is_none() {
+        return keys;
+    }
+    if state.pictures().len() > 1 {
+        let digits: Vec<_> =
+            (1..=state.pictures().len().min(9)).map(|place| place.to_string()).collect();
+        keys.push(key(&digits.join(" "), "window", "choose the window the numbers cover"));
+    }
+    if state.is_paused() {
+        keys.push(key("g", "live", "go back to live (so does space)"));
+    } else {
+        keys.push(key("space", "pause", "hold the picture; what comes meanwhile is kept"));
+    }
+    if state.shape() == Shape::Compact {
+        keys.push(key("c", "chart", "show the next chart"));
+    }
+    if state.has_routes() {
+        keys.push(key("s", "sort", "sort the routes by the next column (or click a heading)"));
+        keys.push(key("↑↓", "select", "select a route (also j k, Home End, the wheel, a click)"));
+    }
+    if state.routes.selected.is_some() {
+        keys.push(quiet("esc", "let go of the selected route"));
+    }
+    keys
+}
+
+/// The keys of every screen.
+pub fn everywhere() -> Vec<Binding> {
+    vec![
+        key("t", "theme", "next theme: dark, light, high contrast, the terminal's own"),
+        key("?", "help", "this help"),
+        key("q", "quit", "quit (so does Ctrl-C; Ctrl-Z suspends, Ctrl-L draws anew)"),
+    ]
+}

@@ -1,0 +1,87 @@
+//! Draws the state: reads it, never writes it, and keeps nothing between two pictures. Returns what
+//! stands where, so that a click finds its meaning. `app` calls it when something visible changed.
+
+mod canvas;
+mod chart;
+mod foot;
+pub mod format;
+mod help;
+mod overview;
+mod panel;
+mod pen;
+mod routes;
+mod title;
+mod types;
+
+use jiff::tz::TimeZone;
+use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
+
+use crate::cli::Charts;
+use crate::input::Spot;
+use crate::state::{Link, Shape, State};
+use crate::theme::{Depth, Theme};
+use pen::Pen;
+
+pub use panel::curl_lines;
+
+/// What the terminal can do and where it stands; does not change while the dashboard runs.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// Its colours.
+    pub depth: Depth,
+    /// How charts are drawn.
+    pub charts: Charts,
+    /// The zone times are written in.
+    pub zone: TimeZone,
+}
+
+/// What stands where, for clicks.
+#[derive(Clone, Debug, Default)]
+pub struct Hits(Vec<(Rect, Spot)>);
+
+impl Hits {
+    /// What stands at a cell.
+    pub fn at(&self, x: u16, y: u16) -> Option<Spot> {
+        let cell = Position { x, y };
+        self.0.iter().find(|(area, _)| area.contains(cell)).map(|(_, spot)| *spot)
+    }
+
+    fn add(&mut self, area: Rect, spot: Spot) {
+        self.0.push((area, spot));
+    }
+}
+
+/// Draws everything.
+pub fn draw(frame: &mut Frame<'_>, state: &State, look: &Look) -> Hits {
+    let area = frame.area();
+    let theme = Theme::new(state.theme, look.depth);
+    let mut hits = Hits::default();
+    let buffer = frame.buffer_mut();
+    buffer.set_style(area, theme.ground());
+    let shape = Shape::of(area.width, area.height);
+    let mut pen = Pen { buffer, theme, look, state, shape, hits: &mut hits };
+    if shape == Shape::TooSmall {
+        panel::too_small(&mut pen, area);
+        return hits;
+    }
+    let top = Rect { height: 1, ..area };
+    let foot = Rect { y: area.bottom().saturating_sub(1), height: 1, ..area };
+    let middle = Rect { y: area.y + 1, height: area.height.saturating_sub(2), ..area };
+    title::draw(&mut pen, top);
+    if state.shown().is_none() && matches!(state.link, Link::Waiting { .. } | Link::Denied { .. }) {
+        panel::no_daemon(&mut pen, middle);
+    } else if state.is_first_run() {
+        panel::first_run(&mut pen, middle);
+    } else {
+        overview::draw(&mut pen, middle);
+        if state.link != Link::Live && state.shown().is_some() {
+            pen.buffer.set_style(middle, theme.old());
+        }
+    }
+    foot::draw(&mut pen, foot);
+    if state.help {
+        help::draw(&mut pen, area);
+    }
+    hits
+}

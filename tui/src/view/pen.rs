@@ -1,0 +1,114 @@
+//! What every part of the picture draws with: text at a place, boxes, and the means to look things
+//! up. Keeps inside the area it is given whatever the text.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Span;
+
+use super::{Hits, Look};
+use crate::state::{Shape, State};
+use crate::theme::{Meaning, Theme};
+
+/// A picture in the making.
+pub(super) struct Pen<'a> {
+    pub(super) buffer: &'a mut Buffer,
+    pub(super) theme: Theme,
+    pub(super) look: &'a Look,
+    pub(super) state: &'a State,
+    /// What fits the area as it is now; the state may not have heard of a resize yet.
+    pub(super) shape: Shape,
+    pub(super) hits: &'a mut Hits,
+}
+
+impl Pen<'_> {
+    /// Writes from `x` to before `end`; returns where it stopped.
+    pub(super) fn text(&mut self, x: u16, y: u16, end: u16, text: &str, style: Style) -> u16 {
+        if x >= end {
+            return x;
+        }
+        self.buffer.set_stringn(x, y, text, usize::from(end - x), style).0
+    }
+
+    /// Writes so that the text ends before `end`, not before `start`.
+    pub(super) fn right(&mut self, start: u16, y: u16, end: u16, text: &str, style: Style) {
+        let x = end.saturating_sub(width(text)).max(start);
+        self.text(x, y, end, text, style);
+    }
+
+    /// Writes in the middle of an area's row.
+    pub(super) fn centre(&mut self, area: Rect, y: u16, text: &str, style: Style) {
+        let x = area.x + area.width.saturating_sub(width(text)) / 2;
+        self.text(x, y, area.right(), text, style);
+    }
+
+    /// Draws a box and returns what is inside.
+    pub(super) fn frame(&mut self, area: Rect) -> Rect {
+        let style = self.theme.style(Meaning::Muted);
+        if area.width < 2 || area.height < 2 {
+            return Rect { width: 0, height: 0, ..area };
+        }
+        let (right, bottom) = (area.right() - 1, area.bottom() - 1);
+        for x in area.x + 1..right {
+            self.buffer[(x, area.y)].set_symbol("─").set_style(style);
+            self.buffer[(x, bottom)].set_symbol("─").set_style(style);
+        }
+        for y in area.y + 1..bottom {
+            self.buffer[(area.x, y)].set_symbol("│").set_style(style);
+            self.buffer[(right, y)].set_symbol("│").set_style(style);
+        }
+        for (x, y, corner) in [
+            (area.x, area.y, "╭"),
+            (right, area.y, "╮"),
+            (area.x, bottom, "╰"),
+            (right, bottom, "╯"),
+        ] {
+            self.buffer[(x, y)].set_symbol(corner).set_style(style);
+        }
+        Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 2 }
+    }
+}
+
+/// Cells a text takes.
+pub(super) fn width(text: &str) -> u16 {
+    if text.is_ascii() { text.len() as u16 } else { Span::raw(text).width() as u16 }
+}
+
+/// The text, or its head and tail around an ellipsis where it is wider than `cells`.
+pub(super) fn shorten(text: &str, cells: u16) -> String {
+    if width(text) <= cells {
+        return text.to_owned();
+    }
+    let head_cells = cells.saturating_sub(1).div_ceil(2);
+    let tail_cells = cells.saturating_sub(1) - head_cells;
+    let head = take(text.chars(), head_cells);
+    let tail: String = take(text.chars().rev(), tail_cells).chars().rev().collect();
+    if cells == 0 { String::new() } else { format!("{head}…{tail}") }
+}
+
+fn take(characters: impl Iterator<Item = char>, cells: u16) -> String {
+    let mut left = cells;
+    let mut taken = String::new();
+    for character in characters {
+        let wide = width(character.encode_utf8(&mut [0; 4]));
+        if wide > left {
+            break;
+        }
+        left -= wide;
+        taken.push(character);
+    }
+    taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_route_keeps_its_head_and_its_tail() {
+        assert_eq!(shorten("/api/v1/products/:id/reviews", 15), "/api/v1…reviews");
+        assert_eq!(shorten("/short", 15), "/short");
+        assert_eq!(width(&shorten("/日本語日本語日本語", 9)), 9);
+        assert_eq!(shorten("/abc", 0), "");
+    }
+}
