@@ -1,6 +1,8 @@
 //! The recipes of README.md that turn other data into events, run as they stand there on the
 //! reference data. Found by `PULSEBOARD_DATA`, else in `../shared/data` beside the repository.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
