@@ -43,7 +43,16 @@ await page.addInitScript(
       readyState = 1;
       constructor() {
         setTimeout(() => {
-          this.say({ op: "welcome", protocol: 1, node: "bench", tick: snapshot.tick, windows: ["5s"], auth: "dev", scope: "admin", limits: {} });
+          this.say({
+            op: "welcome",
+            protocol: 1,
+            node: "bench",
+            tick: snapshot.tick,
+            windows: ["5s"],
+            auth: "dev",
+            scope: "admin",
+            limits: {},
+          });
           this.say(snapshot);
         });
         window.go = () => {
@@ -69,7 +78,9 @@ await page.locator(".kpi .big").first().filter({ hasText: /\d/ }).waitFor();
 const cdp = await browser.context.newCDPSession(page);
 await cdp.send("Performance.enable");
 const metrics = async () =>
-  Object.fromEntries((await cdp.send("Performance.getMetrics")).metrics.map(({ name, value }) => [name, value]));
+  Object.fromEntries(
+    (await cdp.send("Performance.getMetrics")).metrics.map(({ name, value }) => [name, value]),
+  );
 
 const count = () =>
   page.evaluate(
@@ -102,8 +113,12 @@ const ticks = Number(await page.locator("main").getAttribute("data-tick")) - tic
 
 const spent = (name) => (((after[name] - before[name]) * 1000) / ticks).toFixed(2);
 console.log(`idle:   ${idle.perSecond.toFixed(1)} frames/s`);
-console.log(`moving: ${moving.perSecond.toFixed(1)} frames/s, longest frame ${moving.longestMs.toFixed(1)} ms, ${ticks} ticks drawn`);
-console.log(`a tick: ${spent("TaskDuration")} ms of main thread, ${spent("ScriptDuration")} ms of it script, ${spent("LayoutDuration")} ms layout`);
+console.log(
+  `moving: ${moving.perSecond.toFixed(1)} frames/s, longest frame ${moving.longestMs.toFixed(1)} ms, ${ticks} ticks drawn`,
+);
+console.log(
+  `a tick: ${spent("TaskDuration")} ms of main thread, ${spent("ScriptDuration")} ms of it script, ${spent("LayoutDuration")} ms layout`,
+);
 
 await browser.close();
 mock.close();
