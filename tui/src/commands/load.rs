@@ -59,7 +59,7 @@ pub struct Args {
     /// How long, like 30s, 500ms, 5m or 1h; with --story until stopped
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
-    /// How events travel: POST /api/events, or publish frames on the socket
+    /// How events travel: POST /api/events, or publish frames on /ws
     #[arg(long, value_enum, default_value_t)]
     pub via: Via,
     /// Events a request or a frame, at most [default: 1000 over rest, 100 over ws]
@@ -110,13 +110,12 @@ impl std::str::FromStr for Rate {
     }
 }
 
-/// How events travel.
+/// How events travel: POST /api/events, or publish frames on the socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[allow(missing_docs, reason = "a variant's documentation would double the length of --help")]
 pub enum Via {
-    /// POST /api/events
     #[default]
     Rest,
-    /// publish frames on /ws
     Ws,
 }
 
@@ -240,8 +239,8 @@ fn supplies(args: &Args, batch: u32, stopped: &Stopped) -> Vec<Supply> {
             .collect(),
         Rate::PerSecond(rate) => {
             let generator = Generator::new(seed, profile);
-            let queue = supply::pace(generator, rate, args.story, batch, joint, stopped.clone());
-            (0..args.connections).map(|_| Supply::Pace(Arc::clone(&queue))).collect()
+            let pace = supply::pace(generator, rate, args.story, batch, joint, stopped.clone());
+            (0..args.connections).map(|_| Supply::Pace(pace.clone())).collect()
         }
     }
 }

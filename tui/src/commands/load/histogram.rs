@@ -90,7 +90,6 @@ mod tests {
             assert!((found_ms - exact_ms).abs() <= exact_ms / 64.0, "{q}: {found_ms}");
         }
         assert_eq!(histogram.max_ms(), Some(100.0));
-        assert_eq!(histogram.quantile_ms(1.0), Some(100.0));
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl Summary {
         if let Some(ack) = &self.ack_ms {
             let [p50, p95, p99, max] = [ack.p50, ack.p95, ack.p99, ack.max].map(say::millis);
             second =
-                format!("acknowledged in p50 {p50}, p95 {p95}, p99 {p99}, max {max}; {second}");
+                format!("acknowledgement p50 {p50}, p95 {p95}, p99 {p99}, max {max}; {second}");
         }
         lines.push(second);
         for (code, count) in &self.rejected_codes {

@@ -42,18 +42,46 @@ pub(super) enum Joint {
 
 /// One sender's source of batches.
 pub(super) enum Supply {
-    Pace(Arc<Mutex<mpsc::Receiver<Batch>>>),
+    Pace(Pace),
     Press(Box<Press>),
+}
+
+/// One sender's end of the queue that the pace fills.
+#[derive(Clone)]
+pub(super) struct Pace {
+    queue: Arc<Mutex<mpsc::Receiver<Batch>>>,
+    batch_events: u32,
+    joint: Joint,
 }
 
 impl Supply {
     /// The next batch; none after the end. Safe to drop while it waits.
     pub(super) async fn next(&mut self) -> Option<Batch> {
         match self {
-            Self::Pace(queue) => queue.lock().await.recv().await,
+            Self::Pace(pace) => pace.next().await,
             Self::Press(press) => Some(press.print()),
         }
     }
+}
+
+impl Pace {
+    /// What is due. Where senders are slower than the pace, what has gathered goes in one batch.
+    async fn next(&self) -> Option<Batch> {
+        let mut queue = self.queue.lock().await;
+        let mut batch = queue.recv().await?;
+        while batch.events + chunk_events(self.batch_events) <= self.batch_events {
+            let Ok(more) = queue.try_recv() else { break };
+            batch.text.push(self.joint as u8);
+            batch.text.extend_from_slice(&more.text);
+            batch.events += more.events;
+        }
+        Some(batch)
+    }
+}
+
+/// What the pace queues at once: a part of a batch, so that several can be joined into one.
+fn chunk_events(batch_events: u32) -> u32 {
+    batch_events.div_ceil(8)
 }
 
 /// Makes events at a rate, until it is stopped.
@@ -64,7 +92,7 @@ pub(super) fn pace(
     batch_events: u32,
     joint: Joint,
     mut stopped: Stopped,
-) -> Arc<Mutex<mpsc::Receiver<Batch>>> {
+) -> Pace {
     let (out, queue) = mpsc::channel(BATCHES_AHEAD);
     tokio::spawn(async move {
         let began = Instant::now();
@@ -86,7 +114,7 @@ pub(super) fn pace(
             owed = owed.min((rate * DEBT_SECS).max(1.0));
             last = now;
             while owed >= 1.0 {
-                let events = (owed as u32).min(batch_events);
+                let events = (owed as u32).min(chunk_events(batch_events));
                 owed -= f64::from(events);
                 let mut text = Vec::with_capacity(events as usize * 256);
                 for _ in 0..events {
@@ -103,7 +131,7 @@ pub(super) fn pace(
             }
         }
     });
-    Arc::new(Mutex::new(queue))
+    Pace { queue: Arc::new(Mutex::new(queue)), batch_events, joint }
 }
 
 /// Prints batches from prepared text.
