@@ -9,6 +9,7 @@ mod args;
 mod error;
 mod keys;
 mod layers;
+pub mod raw;
 mod refuse;
 mod render;
 #[cfg(test)]

@@ -2,8 +2,12 @@
 //! `run(args, &target)`. They print what they did, and never draw a screen.
 
 pub mod completions;
+mod deliver;
+mod http;
 pub mod load;
 pub mod man;
+mod progress;
 pub mod replay;
 pub mod say;
+mod stop;
 pub mod traffic;

@@ -9,9 +9,10 @@ use std::net::SocketAddr;
 
 use super::ConfigError;
 use super::layers::Values;
+use super::raw::Raw;
 use super::types::{LogFormat, LogLevel, Network, Origin, RoutePattern, StoreKind, Window};
 use super::value::{
-    Bounds, Bytes, Count, File, Hidden, List, Optional, OptionalTime, Parsed, Raw, Setting, Switch,
+    Bounds, Bytes, Count, File, Hidden, List, Optional, OptionalTime, Parsed, Setting, Switch,
     Text, Time, Word,
 };
 
@@ -250,15 +251,15 @@ sections! {
     /// How an event's age is judged.
     late: Late in "late." {
         /// Up to this age an event counts in the tick of its own time, else in its minute.
-        live_age: Time = "60s" [SECOND..=60 * SECOND];
+        live_age: Time = "60s" [SECOND..=60 * SECOND] later "a choice of ages";
         /// How far ahead of the daemon's clock an event may be.
-        ahead: Time = "5m" [0..=HOUR];
+        ahead: Time = "5m" [0..=HOUR] later "a choice of ages";
     }
 
     /// How repeated events are recognised.
     dedupe: Dedupe in "dedupe." {
         /// How long an event's id is remembered, and how old an event may be.
-        horizon: Time = "24h" [65 * SECOND..=DAY];
+        horizon: Time = "24h" [65 * SECOND..=DAY] later "another horizon than 24h";
         /// Ids remembered at most; each takes about 24 bytes. When full the horizon shortens.
         max_ids: Count = "10000000" [1_000..=BILLION];
     }
@@ -278,7 +279,7 @@ sections! {
         /// Disk the raw events may take. Past it the oldest go.
         max_bytes: Bytes = "20 GiB" [64 * MIB..=1024 * TIB];
         /// Days minute aggregates are kept; 0 keeps them for ever.
-        aggregates_days: Count = "0" [0..=36_500];
+        aggregates_days: Count = "0" [0..=36_500] later "an end for aggregates";
     }
 
     /// What arrives by import.

@@ -12,7 +12,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{Source, closest};
 use super::keys::{self, Key};
-use super::value::{Raw, Setting};
+use super::raw::Raw;
+use super::value::Setting;
 use super::{ConfigError, Given};
 
 /// What `PULSEBOARD_` variables are called before their path.

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::keys::{self, SECTIONS};
 use super::layers::Values;
-use super::value::Raw;
+use super::raw::Raw;
 
 /// The example file: every key at its default, its documentation above it.
 pub(super) fn example() -> String {

@@ -1,9 +1,36 @@
-//! `pulseboard replay`.
+//! `pulseboard replay FILE`: sends an access log or a file of events through the daemon, line by
+//! line, and says what became of them.
+//!
+//! A thread reads, four connections send, at the pace asked for. Every event's id follows from its
+//! line, so a replay that was cut off or repeated counts nothing twice. Never changes the file.
+
+mod item;
+mod lines;
+mod reader;
+mod sender;
+mod tally;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
 
+use anyhow::{Context as _, bail};
+use pulseboard::accesslog::Format;
+use tokio::sync::mpsc;
+
+use self::item::Recipe;
+use self::lines::Lines;
+use self::reader::Head;
+use self::sender::Sender;
+use self::tally::Tally;
+use crate::clock;
+use crate::commands::progress::Progress;
+use crate::commands::say;
+use crate::commands::stop::Stop;
 use crate::target::Target;
+
+/// Batches read ahead; when it is full the reading thread waits.
+const BATCHES_AHEAD: usize = 8;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -67,8 +94,119 @@ impl std::str::FromStr for Speed {
     }
 }
 
-/// Runs it.
-#[allow(clippy::unused_async, reason = "the shape every command has")]
-pub async fn run(_args: Args, _target: &Target) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("replay is not in this build")
+/// Replays the file; done when every line that could be read has a verdict.
+pub async fn run(args: Args, target: &Target) -> anyhow::Result<ExitCode> {
+    let name = if args.file.as_os_str() == "-" {
+        "standard input".to_owned()
+    } else {
+        args.file.display().to_string()
+    };
+    let path = if args.keep_time { "/api/events?import=true" } else { "/api/events" };
+    let senders = Sender::connect(target, path).await?;
+
+    let file = args.file.clone();
+    let choice = args.format;
+    let opened = tokio::task::spawn_blocking(move || {
+        let mut lines = Lines::open(&file)?;
+        let (head, format) = match choice {
+            FormatChoice::Auto => reader::look(&mut lines)?,
+            FormatChoice::Combined => (Head::none(), Some(Format::Combined)),
+            FormatChoice::Common => (Head::none(), Some(Format::Common)),
+            FormatChoice::Ndjson => (Head::none(), Some(Format::Ndjson)),
+        };
+        Ok::<_, std::io::Error>((lines, head, format))
+    });
+    let (lines, head, format) = opened.await?.with_context(|| format!("cannot read {name}"))?;
+    let Some(format) = format else {
+        let Some((number, trouble)) = head.first_trouble() else {
+            say::line(format_args!("{name}: there is no line in it: nothing was sent"));
+            return Ok(ExitCode::SUCCESS);
+        };
+        bail!(
+            "{name} is neither an access log nor events, one JSON object a line (line {number}: \
+             {trouble}); if it is all the same, name its format with --format"
+        );
+    };
+
+    let recipe = Recipe {
+        ndjson: format == Format::Ndjson,
+        keep_time: args.keep_time,
+        salt: args.new_ids.then(rand::random),
+    };
+    let speed = match args.speed {
+        Speed::Max => None,
+        Speed::Times(times) => Some(times),
+    };
+    let progress = match lines.bytes_total() {
+        Some(bytes) => Progress::of(bytes, false),
+        None => Progress::endless(false),
+    };
+    let stop = Stop::on_signal();
+    let tally = Arc::new(Mutex::new(Tally::default()));
+    let (batches, queue) = mpsc::channel(BATCHES_AHEAD);
+    let began = clock::now();
+    // A plain thread: one that waits for standard input must not keep the process from ending.
+    std::thread::Builder::new()
+        .name("replay-reader".to_owned())
+        .spawn(move || reader::read(lines, head, recipe, speed, &batches))
+        .context("cannot start the reading thread")?;
+    let progress = Arc::new(progress);
+    let result = sender::send_all(
+        senders,
+        queue,
+        speed,
+        Arc::clone(&tally),
+        Arc::clone(&progress),
+        stop.clone(),
+    )
+    .await;
+    progress.clear();
+
+    let tally = tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if result.is_ok() || tally.lines() > 0 {
+        say::line(format_args!("{}", tally.sentence(began.elapsed(), args.new_ids)));
+    }
+    if let Err(error) = result {
+        return Err(error.context(format!(
+            "{name} was not sent to its end; run the same command again to send what is missing, \
+             nothing counts twice"
+        )));
+    }
+    if stop.is_asked() {
+        say::aside(format_args!(
+            "stopped before the end; run the same command again to send the rest, nothing counts \
+             twice"
+        ));
+        return Ok(ExitCode::FAILURE);
+    }
+    if tally.accepted > 0 {
+        say::line(format_args!("{}", next_step(args.keep_time, target)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn next_step(keep_time: bool, target: &Target) -> String {
+    if keep_time {
+        format!(
+            "they stand in history at their own dates: {}",
+            target.http("/api/history?from=1995-01-01T00:00:00Z&to=now&step=1d")
+        )
+    } else {
+        format!("they count now: `pulseboard` shows them live, and so does {target}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_speed_is_a_number_above_zero_or_max() {
+        assert_eq!("max".parse(), Ok(Speed::Max));
+        assert_eq!("10".parse(), Ok(Speed::Times(10.0)));
+        assert_eq!("0.5x".parse(), Ok(Speed::Times(0.5)));
+        for bad in ["0", "-1", "fast", "inf", "NaN", ""] {
+            assert!(bad.parse::<Speed>().is_err(), "{bad}");
+        }
+    }
 }

@@ -39,9 +39,12 @@ pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
-/// `0.3 s`, `12.0 s`, `3 min 20 s`.
+/// `42 ms`, `0.3 s`, `12.0 s`, `3 min 20 s`.
 pub fn duration(time: Duration) -> String {
     let secs = time.as_secs();
+    if time.as_millis() < 100 {
+        return format!("{} ms", time.as_millis());
+    }
     if secs < 60 {
         return format!("{:.1} s", time.as_secs_f64());
     }
@@ -76,8 +79,9 @@ mod tests {
             (counted(1, "event"), counted(0, "event")),
             ("1 event".into(), "0 events".into())
         );
-        let durations = [300, 59_900, 200_000, 7_260_000].map(Duration::from_millis).map(duration);
-        assert_eq!(durations, ["0.3 s", "59.9 s", "3 min 20 s", "2 h 1 min"]);
+        let durations =
+            [42, 300, 59_900, 200_000, 7_260_000].map(Duration::from_millis).map(duration);
+        assert_eq!(durations, ["42 ms", "0.3 s", "59.9 s", "3 min 20 s", "2 h 1 min"]);
         assert_eq!([0.421, 8.12, 1_240.4].map(millis), ["0.42 ms", "8.1 ms", "1,240 ms"]);
     }
 }

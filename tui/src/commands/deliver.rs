@@ -1,0 +1,192 @@
+//! Sends a body of events until the daemon has given its verdict, exactly once however often that
+//! takes: every event carries its id, so what is sent again after a lost answer counts once.
+//!
+//! Repeats when the daemon is away or busy, for a bounded time; any other refusal is final. Called
+//! by `replay` and `load`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use pulseboard::wire::server::{Ack, Rejection};
+use serde::Deserialize;
+use thiserror::Error;
+use tokio::time::{Instant, sleep};
+
+use super::http::{Answer, Connection, HttpError};
+use crate::target::Target;
+
+/// NDJSON, for several events.
+pub(super) const NDJSON: &str = "application/x-ndjson";
+/// One event object.
+pub(super) const JSON: &str = "application/json";
+
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+const BACKOFF_MOST: Duration = Duration::from_secs(5);
+/// The longest `Retry-After` that is followed to the letter.
+const RETRY_AFTER_MOST: Duration = Duration::from_mins(1);
+
+/// Delivers bodies over a connection of its own.
+pub(super) struct Courier {
+    connection: Connection,
+    path: String,
+    patience: Duration,
+}
+
+/// What became of a body.
+#[derive(Debug)]
+pub(super) struct Delivered {
+    /// The verdict on each event.
+    pub(super) verdict: Ack,
+    /// From the last sending to its answer.
+    pub(super) ack_time: Duration,
+    /// How often it was sent again.
+    pub(super) repeats: u32,
+}
+
+/// Why a body has no verdict.
+#[derive(Debug, Error)]
+pub(super) enum DeliverError {
+    /// The daemon was away or busy for longer than we wait.
+    #[error("gave up after {} s: {last}", patience.as_secs())]
+    GaveUp {
+        /// How long it was tried.
+        patience: Duration,
+        /// What happened last.
+        last: String,
+    },
+    /// The whole body was refused.
+    #[error("{target} refuses: {detail} ({code}, HTTP {status})")]
+    Refused {
+        /// Where.
+        target: String,
+        /// The status, 413 say.
+        status: u16,
+        /// Stable code.
+        code: String,
+        /// The daemon's sentence.
+        detail: String,
+    },
+    /// An answer that is none of the contract's.
+    #[error("{target} does not answer like a Pulseboard daemon (HTTP {status}); check --url")]
+    Stranger {
+        /// Where.
+        target: String,
+        /// The status.
+        status: u16,
+    },
+}
+
+impl Courier {
+    /// Posts to `path`; waits at most `patience` for a daemon that is away or busy.
+    pub(super) fn new(target: &Target, path: &str, patience: Duration) -> Self {
+        Self { connection: Connection::new(target), path: path.to_owned(), patience }
+    }
+
+    /// Connects now, once, so that a wrong address is known before any work is done.
+    pub(super) async fn open(&mut self) -> Result<(), HttpError> {
+        self.connection.open().await
+    }
+
+    /// Sends `body` until there is a verdict on it.
+    pub(super) async fn deliver(
+        &mut self,
+        target: &Target,
+        content_type: &'static str,
+        body: &Bytes,
+    ) -> Result<Delivered, DeliverError> {
+        let began = Instant::now();
+        let mut backoff = BACKOFF_FIRST;
+        let mut repeats = 0;
+        loop {
+            let reused = self.connection.is_open();
+            let sent = Instant::now();
+            let result = self.connection.post(&self.path, content_type, body.clone()).await;
+            let (last, asked) = match result {
+                Ok(answer) if is_passing(answer.status) => {
+                    let what = problem(&answer).map_or_else(
+                        || format!("HTTP {}", answer.status.as_u16()),
+                        |problem| format!("{} ({})", problem.detail, problem.code),
+                    );
+                    (what, answer.retry_after)
+                }
+                Ok(answer) => {
+                    let verdict = verdict(target, &answer)?;
+                    return Ok(Delivered { verdict, ack_time: sent.elapsed(), repeats });
+                }
+                // A kept-alive connection that was closed meanwhile: open another at once.
+                Err(HttpError::Lost { .. }) if reused && repeats == 0 => {
+                    repeats += 1;
+                    continue;
+                }
+                Err(error) => (error.to_string(), None),
+            };
+            repeats += 1;
+            let wait = asked.map_or(backoff, |asked| asked.min(RETRY_AFTER_MOST).max(backoff));
+            if began.elapsed() + wait > self.patience {
+                return Err(DeliverError::GaveUp { patience: self.patience, last });
+            }
+            sleep(wait).await;
+            backoff = (backoff * 2).min(BACKOFF_MOST);
+        }
+    }
+}
+
+/// Whether a later try may succeed.
+fn is_passing(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 429 | 502 | 503 | 504)
+}
+
+/// A problem document.
+#[derive(Deserialize)]
+struct Problem {
+    code: String,
+    detail: String,
+}
+
+fn problem(answer: &Answer) -> Option<Problem> {
+    serde_json::from_slice(&answer.body).ok()
+}
+
+/// The answer to a single event.
+#[derive(Deserialize)]
+struct Single {
+    status: String,
+}
+
+fn verdict(target: &Target, answer: &Answer) -> Result<Ack, DeliverError> {
+    if let Ok(ack) = serde_json::from_slice::<Ack>(&answer.body) {
+        return Ok(ack);
+    }
+    if answer.status.is_success()
+        && let Ok(single) = serde_json::from_slice::<Single>(&answer.body)
+    {
+        let duplicate = u64::from(single.status == "duplicate");
+        return Ok(Ack { accepted: 1 - duplicate, duplicates: duplicate, ..Ack::default() });
+    }
+    match problem(answer) {
+        Some(problem) => Err(DeliverError::Refused {
+            target: target.to_string(),
+            status: answer.status.as_u16(),
+            code: problem.code,
+            detail: problem.detail,
+        }),
+        None => Err(DeliverError::Stranger {
+            target: target.to_string(),
+            status: answer.status.as_u16(),
+        }),
+    }
+}
+
+/// The verdict that a refusal of a body with one event amounts to, where the event was at fault.
+pub(super) fn as_rejection(error: &DeliverError) -> Option<Ack> {
+    let DeliverError::Refused { status: 400, code, detail, .. } = error else { return None };
+    let rejection = Rejection {
+        index: 0,
+        code: code.clone(),
+        message: detail.clone(),
+        field: None,
+        retry_after_ms: None,
+    };
+    Some(Ack { rejected: vec![rejection], rejected_total: 1, ..Ack::default() })
+}
