@@ -19,7 +19,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::feed::{Frames, Publish, WindowFrame};
 use super::member::Member;
-use super::outbox::Sent;
+use super::outbox::{Pinged, Sent};
 use super::room::TickSet;
 use super::session;
 use super::shard::Shard;
@@ -349,21 +349,17 @@ impl Hub {
                 return (blocked_ms >= ms(self.settings.slow_after))
                     .then_some((close::TOO_SLOW, "nothing was read for too long"));
             }
-            outbox.pinged_ms = outbox.pinged_ms.filter(|pinged_ms| heard_ms <= *pinged_ms);
-            match outbox.pinged_ms {
-                Some(pinged_ms) => {
-                    let waited_ms = now_ms.saturating_sub(pinged_ms);
-                    (waited_ms >= ms(self.settings.pong_within))
-                        .then_some((close::NO_PONG, "no pong"))
-                }
-                None => {
-                    ping = now_ms.saturating_sub(heard_ms) >= ms(self.settings.ping_after);
-                    if ping {
-                        outbox.pinged_ms = Some(now_ms);
-                    }
-                    None
-                }
+            outbox.pinged = outbox.pinged.filter(|pinged| pinged.heard_ms == heard_ms);
+            if let Some(pinged) = outbox.pinged {
+                let waited_ms = now_ms.saturating_sub(pinged.at_ms);
+                return (waited_ms >= ms(self.settings.pong_within))
+                    .then_some((close::NO_PONG, "no pong"));
             }
+            ping = now_ms.saturating_sub(heard_ms) >= ms(self.settings.ping_after);
+            if ping {
+                outbox.pinged = Some(Pinged { at_ms: now_ms, heard_ms });
+            }
+            None
         });
         if let Some((code, reason)) = verdict {
             member.close(code, reason);

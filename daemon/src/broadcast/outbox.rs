@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::feed::Frames;
-use super::room::TickSet;
+use super::room::{RoomFrame, TickSet};
 
 /// Waiting bytes past which the session reads nothing more.
 pub(super) const ANSWER_BYTES: usize = 64 * 1024;
@@ -44,12 +44,37 @@ pub(super) struct Sent {
     pub(super) lagged: u64,
 }
 
-/// How a session stands with a tick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    Current,
-    OneBehind,
-    Further,
+/// What a room has for a subscription at a tick.
+enum Due<'a> {
+    Nothing,
+    Delta(&'a Bytes),
+    Snapshot(&'a RoomFrame),
+}
+
+impl Subscription {
+    fn due<'a>(&self, set: &'a TickSet) -> Due<'a> {
+        let Some(room) = set.room(self.room) else { return Due::Nothing };
+        match (set.seq.saturating_sub(self.seq), &room.delta) {
+            (0, _) => Due::Nothing,
+            (1, Some(delta)) if self.seq > 0 => Due::Delta(delta),
+            _ => Due::Snapshot(room),
+        }
+    }
+}
+
+impl Piece {
+    fn delta(subscription: usize, delta: &Bytes) -> Self {
+        Self { subscription, lagged: 0, bytes: delta.clone() }
+    }
+}
+
+/// A ping that waits for a sign of life.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pinged {
+    /// When it left, ms of the hub's clock.
+    pub(super) at_ms: u64,
+    /// When the client had last been heard of by then.
+    pub(super) heard_ms: u64,
 }
 
 /// See the module.
@@ -62,8 +87,8 @@ pub(super) struct Outbox {
     pub(super) behind: bool,
     /// Since when nothing could be written, in ms of the hub's clock.
     pub(super) blocked_since_ms: Option<u64>,
-    /// When the last ping left, if nothing was heard since.
-    pub(super) pinged_ms: Option<u64>,
+    /// When the last ping left, and when the client had last been heard of then.
+    pub(super) pinged: Option<Pinged>,
     /// Why the session shall end.
     pub(super) close: Option<(u16, &'static str)>,
     /// Whether the close frame is in; nothing follows it.
@@ -154,25 +179,14 @@ impl Outbox {
         }
     }
 
-    fn standing(subscription: &Subscription, set: &TickSet) -> Standing {
-        match set.seq.saturating_sub(subscription.seq) {
-            0 => Standing::Current,
-            1 if subscription.seq > 0 => Standing::OneBehind,
-            _ => Standing::Further,
-        }
-    }
-
     /// Collects the deltas of a tick for the rooms that stand right before it. Rooms that stand
     /// elsewhere make the session `behind`.
     pub(super) fn due_deltas(&mut self, set: &TickSet, pieces: &mut Vec<Piece>) {
         for (index, subscription) in self.subscriptions.iter().enumerate() {
-            let Some(room) = set.room(subscription.room) else { continue };
-            match (Self::standing(subscription, set), &room.delta) {
-                (Standing::Current, _) => {}
-                (Standing::OneBehind, Some(delta)) => {
-                    pieces.push(Piece { subscription: index, lagged: 0, bytes: delta.clone() })
-                }
-                _ => self.behind = true,
+            match subscription.due(set) {
+                Due::Nothing => {}
+                Due::Delta(delta) => pieces.push(Piece::delta(index, delta)),
+                Due::Snapshot(_) => self.behind = true,
             }
         }
     }
@@ -180,13 +194,10 @@ impl Outbox {
     /// Collects what brings every room to a tick, deltas or snapshots.
     pub(super) fn due(&self, set: &TickSet, frames: Option<&dyn Frames>, pieces: &mut Vec<Piece>) {
         for (index, subscription) in self.subscriptions.iter().enumerate() {
-            let Some(room) = set.room(subscription.room) else { continue };
-            match (Self::standing(subscription, set), &room.delta) {
-                (Standing::Current, _) => {}
-                (Standing::OneBehind, Some(delta)) => {
-                    pieces.push(Piece { subscription: index, lagged: 0, bytes: delta.clone() })
-                }
-                _ => {
+            match subscription.due(set) {
+                Due::Nothing => {}
+                Due::Delta(delta) => pieces.push(Piece::delta(index, delta)),
+                Due::Snapshot(room) => {
                     let first = subscription.seq == 0;
                     let lagged = if first { 0 } else { set.seq - subscription.seq - 1 };
                     for bytes in set.snapshot(room, subscription.since, lagged, frames) {
@@ -197,11 +208,11 @@ impl Outbox {
         }
     }
 
-    /// What a session would need to catch up, for encoding it outside of its lock.
+    /// The snapshots a session would need to catch up, for encoding them outside of its lock.
     pub(super) fn wanted(&self, set: &TickSet) -> Vec<(usize, Option<i64>)> {
         self.subscriptions
             .iter()
-            .filter(|subscription| Self::standing(subscription, set) == Standing::Further)
+            .filter(|subscription| matches!(subscription.due(set), Due::Snapshot(_)))
             .map(|subscription| (subscription.room, subscription.since))
             .collect()
     }

@@ -109,6 +109,8 @@ impl TickSet {
         lagged: u64,
         frames: Option<&dyn Frames>,
     ) -> [Bytes; 3] {
+        // A client may say anything; what it says lies in our past, or it misses nothing.
+        let since = since.map(|since| since.clamp(0, self.tick));
         let body = self.body(room, since, frames);
         let end = Bytes::from(format!(",\"lagged\":{lagged}}}"));
         let mut header = BytesMut::with_capacity(wire_frame::HEADER_BYTES_MAX);
@@ -185,7 +187,8 @@ impl RoomFrame {
         if let Some(from) = history.tick.first() {
             text.push_str(",\"history\":");
             push_json(&mut text, &history);
-            text.push_str(&format!(",\"historyFrom\":{from}"));
+            text.push_str(",\"historyFrom\":");
+            push_json(&mut text, from);
         }
         if let Some(corrections) = corrections.filter(|corrections| !corrections.tick.is_empty()) {
             text.push_str(",\"corrections\":");

@@ -112,10 +112,12 @@ impl Session {
                     Err(_) => return Ending::Gone,
                 },
             };
-            if reads && (ready.is_readable() || ready.is_read_closed() || ready.is_error()) {
-                if let Err(ending) = self.read() {
-                    return ending;
-                }
+            let readable = ready.is_readable() || ready.is_read_closed() || ready.is_error();
+            if reads
+                && readable
+                && let Err(ending) = self.read()
+            {
+                return ending;
             }
         }
     }
@@ -194,7 +196,7 @@ impl Session {
             protocol: wire::PROTOCOL,
             node: settings.node.clone(),
             tick,
-            windows: settings.windows.iter().map(|window| window.to_string()).collect(),
+            windows: settings.windows.iter().map(ToString::to_string).collect(),
             auth: AuthState::Dev,
             scope: DEV_SCOPE.to_owned(),
             limits: WelcomeLimits {

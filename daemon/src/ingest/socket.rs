@@ -77,16 +77,16 @@ impl Endpoint {
                 Ok(upgraded) => upgraded,
                 Err(error) => return tracing::debug!(%error, "a client left during its upgrade"),
             };
-            match upgraded.downcast::<TokioIo<TcpStream>>() {
-                Ok(parts) => hub.open(Socket {
-                    tcp: parts.io.into_inner(),
-                    // A copy: the original would keep hyper's whole read buffer.
-                    received: Bytes::copy_from_slice(&parts.read_buf),
-                    seat,
-                    hold: peer.hold,
-                }),
-                Err(_) => tracing::error!("an upgraded connection is no TCP connection"),
-            }
+            let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+                return tracing::error!("an upgraded connection is no TCP connection");
+            };
+            hub.open(Socket {
+                tcp: parts.io.into_inner(),
+                // A copy: the original would keep hyper's whole read buffer.
+                received: Bytes::copy_from_slice(&parts.read_buf),
+                seat,
+                hold: peer.hold,
+            });
         });
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

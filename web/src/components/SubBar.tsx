@@ -37,7 +37,8 @@ export function SubBar() {
 
 function troubleOf(connection: Connection): string | undefined {
   if (connection.kind === "reconnecting") return `${connection.reason}; charts resume where they stopped`;
-  if (connection.kind === "polling") return "no socket to the daemon: polling every 2 s until there is one";
+  if (connection.kind === "polling")
+    return "no socket to the daemon: watching and sending over REST until there is one";
   return undefined;
 }
 

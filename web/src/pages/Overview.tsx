@@ -30,7 +30,7 @@ export function Overview({ origin, onHelp, onWall }: Props) {
     <div className="page">
       <TopBar onHelp={onHelp} onWall={onWall} />
       <SubBar />
-      <main className={`overview${stale ? " stale" : ""}`}>
+      <main className={`overview${stale ? " stale" : ""}`} data-tick={room?.tick}>
         <Kpis room={room} />
         <div className="charts">
           <Charts room={room} end={endName(state)} />

@@ -1,0 +1,116 @@
+//! A server with a hub and nothing else of the daemon.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::routing::{any, get};
+use pulseboardd::broadcast::{Hub, Settings};
+use pulseboardd::clock::Clock;
+use pulseboardd::ingest::socket::Endpoint;
+use pulseboardd::server::origin::Origins;
+use pulseboardd::server::{self, Drained};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::feed::{Feed, Sink};
+
+pub(crate) struct Daemon {
+    pub(crate) address: SocketAddr,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) sink: Arc<Sink>,
+    stop: Option<oneshot::Sender<()>>,
+    serving: JoinHandle<Drained>,
+}
+
+/// What a test may set otherwise.
+pub(crate) struct Setup {
+    pub(crate) hub: Settings,
+    pub(crate) server: server::Settings,
+    pub(crate) origins: Origins,
+    pub(crate) sink: Arc<Sink>,
+    pub(crate) seed: u64,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let windows: Vec<Arc<str>> = vec!["1s".into(), "5s".into(), "60s".into()];
+        Self {
+            hub: Settings::new("test", windows),
+            server: server::Settings::default(),
+            origins: Origins::default(),
+            sink: Sink::open(),
+            seed: 7,
+        }
+    }
+}
+
+impl Daemon {
+    pub(crate) async fn start() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    #[allow(clippy::unused_async, reason = "it needs the runtime around it")]
+    pub(crate) async fn with(setup: Setup) -> Self {
+        let feed = Feed::new(setup.seed, &setup.hub.windows);
+        let hub = Hub::new(setup.sink.clone(), setup.hub, Clock::system());
+        hub.attach(feed.clone());
+        let endpoint = Endpoint::new(hub.clone(), setup.origins);
+        let router = Router::new()
+            .route("/ws", any(move |request: Request| async move { endpoint.upgrade(request) }))
+            .route("/", get(async || "home"))
+            .route(
+                "/slow",
+                get(async || {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    "slow"
+                }),
+            )
+            .route("/stuck", get(async || std::future::pending::<&str>().await));
+        let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(server::serve(listener, router, setup.server, async {
+            let _ = stopped.await;
+        }));
+        Self { address, hub, feed, sink: setup.sink, stop: Some(stop), serving }
+    }
+
+    /// Frames the next tick.
+    pub(crate) fn tick(&self) -> i64 {
+        self.feed.tick(&self.hub)
+    }
+
+    /// Waits until every session was offered all ticks so far.
+    pub(crate) async fn walked(&self, ticks: u64) {
+        while self.hub.walked() < ticks {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Waits until so many sessions are left.
+    pub(crate) async fn sockets(&self, count: u64) {
+        let wait = async {
+            while self.hub.counters().sockets != count {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), wait).await.expect("sessions come and go");
+    }
+
+    pub(crate) async fn stop(&mut self) -> Drained {
+        let _ = self.stop.take().unwrap().send(());
+        (&mut self.serving).await.unwrap()
+    }
+
+    pub(crate) fn begin_stop(&mut self) {
+        let _ = self.stop.take().unwrap().send(());
+    }
+
+    pub(crate) async fn stopped(self) -> Drained {
+        self.serving.await.unwrap()
+    }
+}

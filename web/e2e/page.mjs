@@ -1,0 +1,55 @@
+// A browser page under watch: whatever it complains about, asks from elsewhere, or violates fails its test.
+import assert from "node:assert/strict";
+import { openBrowser } from "../dev/browser.mjs";
+
+const DESK = { width: 1440, height: 900 };
+
+/** Opens `path` of the target; `close` ends the browser and checks that the page never complained. */
+export async function openPage(target, path = "/", options = {}) {
+  const { before, ...context } = options;
+  const browser = await openBrowser({ viewport: DESK, timezoneId: "UTC", ...context });
+  const page = await browser.context.newPage();
+  const complaints = [];
+  page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
+  page.on("console", (message) => {
+    const text = message.text();
+    // A daemon that is down on purpose is the browser's news, not the page's fault.
+    if (message.type() === "error" && !/WebSocket connection|Failed to load resource/.test(text)) {
+      complaints.push(`console: ${text}`);
+    }
+  });
+  page.on("request", (request) => {
+    const url = new URL(request.url());
+    if (url.protocol !== "data:" && url.host !== new URL(target.url).host) complaints.push(`asked ${url}`);
+  });
+  await page.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) => {
+      console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`);
+    });
+  });
+  if (before) await before(page);
+  await page.goto(target.url + path);
+  return {
+    page,
+    close: async () => {
+      await browser.close();
+      assert.deepEqual(complaints, []);
+    },
+  };
+}
+
+/** Waits until the bar says something. */
+export function says(page, text) {
+  return page.locator(".status", { hasText: text }).waitFor({ timeout: 20_000 });
+}
+
+export const tickOf = async (page) => Number(await page.locator("main").getAttribute("data-tick"));
+
+/** Waits for the tick after the one on screen. */
+export async function nextTick(page, ticks = 1) {
+  const before = await tickOf(page);
+  await page.waitForFunction(
+    (least) => Number(document.querySelector("main")?.dataset.tick) >= least,
+    before + ticks,
+  );
+}

@@ -1,0 +1,270 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { nextTick, openPage, says } from "./page.mjs";
+import { real, someEvents, startTarget, steadyTraffic } from "./target.mjs";
+
+let target;
+let calm;
+before(async () => {
+  target = await startTarget();
+  await target.post(someEvents(60));
+  calm = steadyTraffic(target, 20);
+});
+after(async () => {
+  await calm();
+  await target.stop();
+});
+
+/** Text on the page whose contrast with what is behind it is under 4.5 to 1. */
+function faintText(page) {
+  return page.evaluate(() => {
+    const canvas = document.createElement("canvas");
+    canvas.width = 1;
+    canvas.height = 1;
+    const ctx = canvas.getContext("2d", { willReadFrequently: true });
+    /** Paints colours over each other and answers what one sees. */
+    const seen = (...layers) => {
+      ctx.clearRect(0, 0, 1, 1);
+      for (const layer of layers) {
+        ctx.fillStyle = layer;
+        ctx.fillRect(0, 0, 1, 1);
+      }
+      return [...ctx.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    };
+    const luminance = (rgb) => {
+      const [r, g, b] = rgb.map((c) =>
+        c / 255 <= 0.03928 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4,
+      );
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const faint = [];
+    for (const element of document.querySelectorAll("body *")) {
+      const text = [...element.childNodes]
+        .filter((node) => node.nodeType === 3)
+        .map((node) => node.textContent.trim());
+      const box = element.getBoundingClientRect();
+      if (text.join("") === "" || box.width < 2 || element.closest(".hidden, noscript")) continue;
+      if (
+        element.checkVisibility &&
+        !element.checkVisibility({ opacityProperty: true, visibilityProperty: true })
+      )
+        continue;
+      if (element.closest(":disabled")) continue;
+      const layers = [];
+      for (let each = element; each; each = each.parentElement)
+        layers.unshift(getComputedStyle(each).backgroundColor);
+      const behind = seen(...layers);
+      const front = seen(...layers, getComputedStyle(element).color);
+      const [high, low] = [luminance(front), luminance(behind)].sort((a, b) => b - a);
+      const ratio = (high + 0.05) / (low + 0.05);
+      if (ratio < 4.5) faint.push(`${text.join(" ")} (${element.className}): ${ratio.toFixed(2)}`);
+    }
+    return faint;
+  });
+}
+
+for (const scheme of ["dark", "light"]) {
+  test(`every text of the ${scheme} theme stands out from what is behind it`, async () => {
+    const { page, close } = await openPage(target, "/", { colorScheme: scheme });
+    await says(page, "live");
+    await page.getByRole("rowheader", { name: "/checkout" }).waitFor();
+    assert.deepEqual(await faintText(page), []);
+    await page.keyboard.press("t");
+    await page.keyboard.press("t");
+    assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), "contrast");
+    assert.deepEqual(await faintText(page), []);
+    await close();
+  });
+}
+
+for (const [name, viewport] of [
+  ["a phone", { width: 390, height: 844 }],
+  ["the narrowest phone", { width: 320, height: 568 }],
+  ["text at 200 %", { width: 720, height: 450 }],
+  ["a tablet", { width: 1024, height: 768 }],
+]) {
+  test(`${name} never scrolls sideways`, async () => {
+    const { page, close } = await openPage(target, "/", { viewport });
+    await says(page, "live");
+    await page.getByRole("rowheader", { name: "/checkout" }).waitFor();
+    const width = await page.evaluate(() => [
+      document.documentElement.scrollWidth,
+      document.documentElement.clientWidth,
+    ]);
+    assert.ok(width[0] <= width[1], `${width[0]} in ${width[1]}`);
+    const outside = await page.evaluate(() =>
+      [...document.querySelectorAll("main *, header *")]
+        .filter(
+          (each) => !each.closest(".hidden, .u-wrap") && each.getBoundingClientRect().right > innerWidth + 1,
+        )
+        .map((each) => each.className || each.tagName),
+    );
+    assert.deepEqual(outside, []);
+    await close();
+  });
+}
+
+test("the theme follows the system until one is chosen, and the choice stays", async () => {
+  const { page, close } = await openPage(target, "/", { colorScheme: "dark" });
+  const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  const dark = await background();
+  await page.emulateMedia({ colorScheme: "light" });
+  const light = await background();
+  assert.notEqual(dark, light);
+  await page.keyboard.press("t");
+  assert.equal(await background(), dark);
+  await page.reload();
+  assert.equal(await background(), dark);
+  assert.equal(new URL(page.url()).search, "");
+  await close();
+});
+
+test("whatever can be used has a name, and every chart a sentence", async () => {
+  const { page, close } = await openPage(target);
+  await says(page, "live");
+  await nextTick(page, 2);
+  const nameless = await page.evaluate(() =>
+    [...document.querySelectorAll("button, input, select, a[href]")]
+      .filter((each) => !(each.ariaLabel || each.textContent.trim() || each.labels?.[0]?.textContent.trim()))
+      .map((each) => each.outerHTML),
+  );
+  assert.deepEqual(nameless, []);
+  assert.equal(await page.locator("h1").count(), 1);
+  assert.equal(await page.locator("html").getAttribute("lang"), "en");
+  assert.equal(await page.locator("main").count(), 1);
+  const ids = await page.evaluate(() => [...document.querySelectorAll("[id]")].map((each) => each.id));
+  assert.equal(new Set(ids).size, ids.length);
+  const sentences = await page.locator("figure").evaluateAll((all) => all.map((each) => each.ariaLabel));
+  assert.equal(sentences.length, 4);
+  for (const sentence of sentences) assert.match(sentence, /, now .+, between .+ and .+ in the last 5m00s$/);
+  await close();
+});
+
+test("with the keyboard alone one reaches every control and sees where one is", async () => {
+  const { page, close } = await openPage(target);
+  await says(page, "live");
+  const seen = [];
+  for (let i = 0; i < 8; i++) {
+    await page.keyboard.press("Tab");
+    seen.push(
+      await page.evaluate(() => {
+        const at = document.activeElement;
+        const shown = at.matches("input[type=radio]") ? at.nextElementSibling : at;
+        return [at.ariaLabel ?? at.textContent ?? "", at.type, getComputedStyle(shown).outlineStyle];
+      }),
+    );
+  }
+  for (const [name, type, outline] of seen) assert.equal(outline, "solid", `${name} ${type}`);
+  const names = seen.map(([name, type]) =>
+    type === "radio" || type === "range" ? type : name.split(/[:,]/)[0],
+  );
+  assert.deepEqual(names, ["radio", "pause", "Theme", "Help", "Wall board", "send", "range", "error spell"]);
+  await close();
+});
+
+test("only what changed its state is announced, not every second", async () => {
+  const { page, close } = await openPage(target);
+  await says(page, "live");
+  const said = await page.evaluate(
+    () =>
+      new Promise((done) => {
+        let changes = 0;
+        for (const live of document.querySelectorAll("[role=status], [aria-live]")) {
+          new MutationObserver((all) => {
+            changes += all.length;
+          }).observe(live, { subtree: true, childList: true, characterData: true });
+        }
+        setTimeout(() => done(changes), 3_500);
+      }),
+  );
+  assert.equal(said, 0);
+  await close();
+});
+
+describe("drawing", () => {
+  /** Counts drawings by canvas, from before the page's first script. */
+  const counted = (page) =>
+    page.addInitScript(() => {
+      window.draws = new Map();
+      const clear = CanvasRenderingContext2D.prototype.clearRect;
+      CanvasRenderingContext2D.prototype.clearRect = function (...box) {
+        window.draws.set(this.canvas, (window.draws.get(this.canvas) ?? 0) + 1);
+        return clear.apply(this, box);
+      };
+    });
+  const draws = (page) =>
+    page.evaluate(() =>
+      [...document.querySelectorAll("figure canvas")].map((canvas) => window.draws.get(canvas) ?? 0),
+    );
+
+  test("charts outside of the screen are not drawn, and full when they come in", async () => {
+    const { page, close } = await openPage(target, "/", {
+      viewport: { width: 390, height: 700 },
+      before: counted,
+    });
+    await says(page, "live");
+    await nextTick(page, 1);
+    const before = await draws(page);
+    await nextTick(page, 3);
+    const later = await draws(page);
+    assert.ok(later[0] > before[0], "the first chart is on screen");
+    assert.equal(later[3], before[3], "the last one is not");
+    await page.locator("figure").last().scrollIntoViewIfNeeded();
+    await page.waitForFunction(
+      (least) => (window.draws.get(document.querySelectorAll("figure canvas")[3]) ?? 0) > least,
+      later[3],
+    );
+    await close();
+  });
+
+  test("many frames at once are drawn once", async () => {
+    let flood;
+    const { page, close } = await openPage(target, "/", {
+      before: async (each) => {
+        await counted(each);
+        await each.routeWebSocket(/\/ws$/, (socket) => {
+          const server = socket.connectToServer();
+          const kept = [];
+          let holding = false;
+          server.onMessage((message) => (holding ? kept.push(message) : socket.send(message)));
+          flood = async () => {
+            holding = true;
+            while (kept.length < 3) await new Promise((next) => setTimeout(next, 100));
+            holding = false;
+            for (const message of kept) socket.send(message);
+          };
+        });
+      },
+    });
+    await says(page, "live");
+    await nextTick(page, 1);
+    const before = await draws(page);
+    const tick = await page.locator("main").getAttribute("data-tick");
+    await flood();
+    await page.waitForFunction(
+      (least) => Number(document.querySelector("main").dataset.tick) >= least,
+      Number(tick) + 3,
+    );
+    const later = await draws(page);
+    assert.ok(
+      later[0] - before[0] <= 2,
+      `${later[0] - before[0]} drawings for three frames and perhaps one more`,
+    );
+    await close();
+  });
+});
+
+test("the page comes with a strict policy, and its assets may be kept for ever", async () => {
+  const response = await fetch(target.url);
+  const policy = response.headers.get("content-security-policy") ?? "";
+  assert.match(policy, /default-src 'none'/);
+  assert.match(policy, /script-src 'self'/);
+  assert.doesNotMatch(policy, /unsafe/);
+  const html = await response.text();
+  assert.doesNotMatch(html, /<style|style=|<script(?![^>]*src=)/);
+  if (!real) return;
+  const [, script] = /src="([^"]+\.js)"/.exec(html);
+  const asset = await fetch(target.url + script, { headers: { "accept-encoding": "gzip" } });
+  assert.match(asset.headers.get("cache-control") ?? "", /immutable/);
+  assert.equal(asset.headers.get("content-encoding"), "gzip");
+});
