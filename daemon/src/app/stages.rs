@@ -13,7 +13,7 @@ use pulseboard::route::Normaliser;
 use super::StartError;
 use super::data_dir::DataDir;
 use super::greeting::Greeting;
-use super::wiring::{Log, Publisher, Sockets, Windows};
+use super::wiring::{Counted, Log, Publisher, Sockets, Windows};
 use crate::aggregate::{self, window_name};
 use crate::api::metrics::Metrics;
 use crate::api::{self, Stages};
@@ -139,11 +139,9 @@ fn build(
     address: SocketAddr,
 ) -> Result<(Running, Greeting), StartError> {
     let metrics = Metrics::install().map_err(|error| StartError::Failed(error.to_string()))?;
-    let store = Store::open(path).map_err(|error| StartError::Refused(error.to_string()))?;
     let options = journal::Options {
         max_bytes: config.retention.max_bytes,
         events_days: config.retention.events_days as u32,
-        next_seq_min: store.applied_seq() + 1,
         ..journal::Options::new(path.join("journal"))
     };
     let (journal, recovery) = journal::open(Arc::new(OsDisk), options, clock.clone())
@@ -180,14 +178,17 @@ fn build(
         hub_settings(config, windows),
         clock.clone(),
     );
+    let longest_secs = windows_secs.iter().copied().max().unwrap_or(1);
+    let store = Store::open(path, journal.next_seq(), longest_secs)
+        .map_err(|error| StartError::Refused(format!("data_dir: {error}")))?;
     let settings = aggregate::Settings {
         windows_secs,
         grace_ms: config.general.frame_grace_ms as u64,
         routes_per_tick: config.limits.routes,
     };
-    let tail = journal.tail(store.applied_seq() + 1);
+    let source = Counted(journal.tail(store.applied_seq() + 1));
     let sink = Arc::new(Sockets(Arc::clone(&hub)));
-    let aggregator = aggregate::spawn(tail, clock.clone(), settings, store, sink)
+    let aggregator = aggregate::spawn(source, clock.clone(), settings, store, sink)
         .map_err(|error| StartError::Failed(error.to_string()))?;
     let views = aggregator.views();
     hub.attach(Arc::new(Windows(views.clone())));

@@ -2,15 +2,16 @@
 //! and what the next one offers. Translates, decides nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use pulseboard::event::EventBatch;
 use pulseboard::wire::server::Aggregate;
 
-use crate::aggregate::{AtError, FrameSink, TickFrame, Views};
+use crate::aggregate::{AtError, FrameSink, Item, Source, TickFrame, Views};
 use crate::broadcast::{Frames, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, WindowFrame};
-use crate::ingest::{self, Appended, Durable, EventLog, Ingest, Source};
-use crate::journal::{self, Journal};
+use crate::ingest::{self, Appended, Durable, EventLog, Ingest};
+use crate::journal::{self, Journal, Tail, TailItem};
 
 /// The journal as ingest sees it.
 pub(super) struct Log(pub Journal);
@@ -34,6 +35,19 @@ fn append_error(error: journal::AppendError) -> ingest::AppendError {
     }
 }
 
+/// The journal as the aggregator sees it.
+pub(super) struct Counted(pub Tail);
+
+impl Source for Counted {
+    fn next(&mut self, timeout: Duration) -> Item {
+        match self.0.next(timeout) {
+            TailItem::Events { first_seq, batch } => Item::Events { first_seq, batch },
+            TailItem::Idle => Item::Idle,
+            TailItem::Closed => Item::Closed,
+        }
+    }
+}
+
 /// Ingest as sockets see it.
 pub(super) struct Publisher(pub Ingest);
 
@@ -41,7 +55,7 @@ impl Publish for Publisher {
     fn publish(&self, publishes: Vec<Bytes>) -> Publishing {
         let ingest = self.0.clone();
         Box::pin(async move {
-            let source = Source {
+            let source = ingest::Source {
                 site: None,
                 import: false,
                 idempotency_key: None,
