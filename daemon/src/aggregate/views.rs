@@ -7,10 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulseboard::wire::server::{Aggregate, OtherRoutes, RouteRow};
+use pulseboard::rollup::PlanError;
+use pulseboard::window::{RouteSort, Routes};
+use pulseboard::wire::server::Aggregate;
 
-use super::TickFrame;
 use super::history::HistorySlice;
+use super::shared::Shared;
+use super::{TickFrame, looking_back, ranges};
+use crate::store::embedded::StoreError;
 
 /// No window of that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

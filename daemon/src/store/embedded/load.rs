@@ -24,7 +24,7 @@ pub struct LoadedPoint {
 }
 
 /// What a store held when it was opened.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Loaded {
     /// How far it is.
     pub position: Position,
