@@ -12,6 +12,7 @@
 pub mod accesslog;
 pub mod decode;
 pub mod event;
+pub mod filter;
 pub mod limits;
 pub mod rollup;
 pub mod route;
