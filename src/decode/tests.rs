@@ -256,10 +256,7 @@ fn a_body_that_is_not_json_is_refused_as_a_whole_with_the_place() {
             "not JSON: control character (\\u0000-\\u001F) found while parsing a string at line 1 column 10",
         ),
         (b"{\"type\":\"\xff\"}".to_vec(), "the body is not valid UTF-8 from byte 9 on"),
-        (
-            b"[\"".to_vec(),
-            "the body is not JSON: EOF while parsing a string at line 1 column 2",
-        ),
+        (b"[\"".to_vec(), "the body is not JSON: EOF while parsing a string at line 1 column 2"),
     ];
     for (body, message) in cases {
         let shown = String::from_utf8_lossy(&body).into_owned();

@@ -22,13 +22,12 @@ impl State {
             self.start_at(batch.get(index).arrival_tick());
         }
         while index < batch.len() {
-            index = match self.tick_for(&batch.get(index)) {
-                Some(tick) => self.count_run(tick, batch, index),
-                None => {
-                    self.count_aside(&batch.get(index));
-                    index + 1
-                }
-            };
+            if let Some(tick) = self.tick_for(&batch.get(index)) {
+                index = self.count_run(tick, batch, index);
+            } else {
+                self.count_aside(&batch.get(index));
+                index += 1;
+            }
         }
         self.applied_seq = first_seq + batch.len() as u64 - 1;
         let rows = &batch.rows()[seen..];
