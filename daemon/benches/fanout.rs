@@ -2,6 +2,7 @@
 //! sockets and does nothing else. Both in one run, both read by the same process on the same cores,
 //! and only what that process received is counted. Before it the memory of a subscribed socket.
 
+use std::fmt;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -61,17 +62,17 @@ fn main() -> Result<()> {
         let (mut bare, mut ours, mut lagged) = (Vec::new(), Vec::new(), 0);
         let mut frame_bytes = 0;
         for _ in 0..ROUNDS {
-            let (rate, frame, lag) = hub(&runtime, sockets)?;
-            ours.push(rate);
+            let (speed, frame, lag) = hub(&runtime, sockets)?;
+            ours.push(speed);
             lagged += lag;
             frame_bytes = frame;
             bare.push(writer(sockets, frame)?);
         }
         let (bare, ours) = (median(&mut bare), median(&mut ours));
-        let ratio = ours / bare;
+        let ratio = ours.per_second / bare.per_second;
         println!(
-            "fan-out of {frame_bytes} B to {sockets} sockets: bare writer {bare:.0}/s, \
-             hub {ours:.0}/s, ratio {ratio:.2} (at least {RATIO_MIN}), {lagged} ticks lagged"
+            "fan-out of {frame_bytes} B to {sockets} sockets: bare writer {bare}, hub {ours}, \
+             ratio {ratio:.2} (at least {RATIO_MIN}), {lagged} ticks lagged"
         );
         if ratio < RATIO_MIN {
             missed.push(format!("fan-out to {sockets} sockets"));
@@ -81,13 +82,27 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn median(rates: &mut [f64]) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
+/// What arrived, and what sending it took.
+#[derive(Clone, Copy)]
+struct Speed {
+    per_second: f64,
+    /// Of the sending process, in all its threads.
+    cpu_us: f64,
+}
+
+impl fmt::Display for Speed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.0}/s at {:.1} us of CPU each", self.per_second, self.cpu_us)
+    }
+}
+
+fn median(speeds: &mut [Speed]) -> Speed {
+    speeds.sort_by(|left, right| left.per_second.total_cmp(&right.per_second));
+    speeds[speeds.len() / 2]
 }
 
 /// Messages a second that arrive when one thread writes a frame to every socket, over and over.
-fn writer(sockets: usize, frame_bytes: usize) -> Result<f64> {
+fn writer(sockets: usize, frame_bytes: usize) -> Result<Speed> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let reader = Reader::spawn(Kind::Bare, listener.local_addr()?, sockets)?;
     let mut streams = Vec::with_capacity(sockets);
@@ -126,7 +141,7 @@ fn frame_of(bytes: usize) -> Vec<u8> {
 
 /// Messages a second that arrive when the hub is given ticks as fast as it walks its sessions;
 /// with the size of a frame, and how many ticks sessions were not sent.
-fn hub(runtime: &tokio::runtime::Runtime, sockets: usize) -> Result<(f64, usize, u64)> {
+fn hub(runtime: &tokio::runtime::Runtime, sockets: usize) -> Result<(Speed, usize, u64)> {
     let daemon = Daemon::start(runtime)?;
     let mut next = FIRST_TICK;
     let mut tick = || {
@@ -164,13 +179,26 @@ fn hub(runtime: &tokio::runtime::Runtime, sockets: usize) -> Result<(f64, usize,
     Ok((rate, frame_bytes, lagged))
 }
 
-fn count(reader: &Reader) -> Result<f64> {
+fn count(reader: &Reader) -> Result<Speed> {
     std::thread::sleep(WARM_UP);
     let clock = Clock::system();
-    let (from, before) = (clock.elapsed(), reader.totals()?.messages);
+    let (from, before, cpu_before) = (clock.elapsed(), reader.totals()?.messages, cpu()?);
     std::thread::sleep(COUNTED);
-    let (to, after) = (clock.elapsed(), reader.totals()?.messages);
-    Ok((after - before) as f64 / (to - from).as_secs_f64())
+    let (to, after, cpu_after) = (clock.elapsed(), reader.totals()?.messages, cpu()?);
+    let messages = (after - before) as f64;
+    Ok(Speed {
+        per_second: messages / (to - from).as_secs_f64(),
+        cpu_us: (cpu_after - cpu_before).as_micros() as f64 / messages,
+    })
+}
+
+/// CPU time of this process so far.
+fn cpu() -> Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let (_, fields) = stat.rsplit_once(") ").context("no process name")?;
+    let fields: Vec<&str> = fields.split(' ').collect();
+    let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+    Ok(Duration::from_secs(ticks) / rustix::param::clock_ticks_per_second() as u32)
 }
 
 /// Resident bytes a socket adds, everything in: subscribed, with its history, at one tick a second.

@@ -130,7 +130,8 @@ fn stages_meet_in_app_and_know_only_their_neighbours() {
 
 #[test]
 fn only_clock_modules_read_the_clock() {
-    let homes = ["daemon/src/clock.rs", "tui/src/clock.rs"];
+    // The command-line tools measure rates and delays, on tokio's clock, which tests can pause.
+    let homes = ["daemon/src/clock.rs", "tui/src/clock.rs", "tui/src/commands/"];
     let mut found = Vec::new();
     for file in rust(&["src", "daemon/src", "tui/src"]) {
         let reads = file.code.contains("Instant::now") || file.code.contains("SystemTime::now");

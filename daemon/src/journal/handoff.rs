@@ -1,0 +1,121 @@
+//! Recent batches in memory, from the writer to those who pull by sequence.
+//!
+//! Bounded by bytes; when full, the oldest batches leave, and a reader that still needed them
+//! reads the journal's blocks instead. A batch leaves too once every reader has passed it. The
+//! writer never waits here for anyone.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use pulseboard::event::EventBatch;
+
+/// Batches taken in one go: one lock for many small ones.
+const TAKE: usize = 64;
+
+/// A batch and the sequence of its first event.
+pub(super) type Numbered = (u64, Arc<EventBatch>);
+
+struct Ring {
+    batches: VecDeque<Numbered>,
+    bytes: usize,
+    /// Sequence after the last durable event.
+    end_seq: u64,
+    closed: bool,
+    readers: Vec<Weak<AtomicU64>>,
+}
+
+/// The ring, its bound and its bell.
+pub(super) struct Handoff {
+    ring: Mutex<Ring>,
+    news: Condvar,
+    bytes_max: usize,
+}
+
+/// What the ring has for a reader at some sequence.
+pub(super) enum Offer {
+    /// These batches; the first holds the sequence asked for.
+    Batches(VecDeque<Numbered>),
+    /// Something, but no longer here: it is in the journal up to this sequence.
+    Behind(u64),
+    /// Nothing new came in time.
+    Idle,
+    /// Nothing new will come.
+    Closed,
+}
+
+impl Handoff {
+    pub(super) fn new(end_seq: u64, bytes_max: usize) -> Self {
+        let ring = Ring {
+            batches: VecDeque::new(),
+            bytes: 0,
+            end_seq,
+            closed: false,
+            readers: Vec::new(),
+        };
+        Self { ring: Mutex::new(ring), news: Condvar::new(), bytes_max }
+    }
+
+    /// Adds batches that became durable, in order.
+    pub(super) fn push(&self, batches: impl Iterator<Item = Numbered>, end_seq: u64) {
+        let mut ring = self.ring.lock();
+        let ring = &mut *ring;
+        for (first_seq, batch) in batches {
+            ring.bytes += batch.heap_bytes();
+            ring.batches.push_back((first_seq, batch));
+        }
+        ring.end_seq = end_seq;
+        ring.readers.retain(|reader| reader.strong_count() > 0);
+        let readers = ring.readers.iter().filter_map(Weak::upgrade);
+        let passed = readers.map(|reader| reader.load(Ordering::Relaxed)).min();
+        let passed = passed.unwrap_or(u64::MAX);
+        while let Some((first_seq, batch)) = ring.batches.front() {
+            if ring.bytes <= self.bytes_max && first_seq + batch.len() as u64 > passed {
+                break;
+            }
+            ring.bytes -= batch.heap_bytes();
+            ring.batches.pop_front();
+        }
+        self.news.notify_all();
+    }
+
+    /// Tells readers that nothing more will come.
+    pub(super) fn close(&self) {
+        self.ring.lock().closed = true;
+        self.news.notify_all();
+    }
+
+    /// Lets batches stay until the reader at this position has passed them.
+    pub(super) fn register(&self, position: &Arc<AtomicU64>) {
+        self.ring.lock().readers.push(Arc::downgrade(position));
+    }
+
+    /// Waits until there is something at `seq` or after it.
+    pub(super) fn wait(&self, seq: u64, timeout: Duration) -> Offer {
+        let mut ring = self.ring.lock();
+        if ring.end_seq <= seq && !ring.closed {
+            let nothing = |ring: &mut Ring| ring.end_seq <= seq && !ring.closed;
+            self.news.wait_while_for(&mut ring, nothing, timeout);
+        }
+        if ring.end_seq <= seq {
+            return if ring.closed { Offer::Closed } else { Offer::Idle };
+        }
+        let from = ring.batches.partition_point(|(first, batch)| first + batch.len() as u64 <= seq);
+        if ring.batches.get(from).is_none_or(|(first, _)| *first > seq) {
+            return Offer::Behind(ring.end_seq);
+        }
+        Offer::Batches(ring.batches.range(from..).take(TAKE).cloned().collect())
+    }
+
+    /// Sequence after the last durable event.
+    pub(super) fn end_seq(&self) -> u64 {
+        self.ring.lock().end_seq
+    }
+
+    /// Bytes of batches held.
+    pub(super) fn bytes(&self) -> usize {
+        self.ring.lock().bytes
+    }
+}

@@ -1,0 +1,210 @@
+//! Where every acknowledged event is: blocks in segments, batches that are only in a head file
+//! yet, and the fingerprints kept of trimmed segments. In memory, under one lock.
+//!
+//! Holds no text and does no I/O. The writer adds to it after a sync, retention takes away,
+//! readers look things up.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use pulseboard::event::EventBatch;
+
+use super::block::Header;
+use super::segment::BlockFile;
+
+/// A block in a file: about 60 bytes.
+#[derive(Clone)]
+pub(super) struct BlockAt {
+    pub(super) file: Arc<BlockFile>,
+    pub(super) offset: u64,
+    pub(super) len: u32,
+    pub(super) count: u32,
+    pub(super) arrival_ms: (i64, i64),
+    pub(super) timestamp_ms: (i64, i64),
+}
+
+impl BlockAt {
+    pub(super) fn new(file: Arc<BlockFile>, offset: u64, header: &Header) -> Self {
+        Self {
+            file,
+            offset,
+            len: header.block_len() as u32,
+            count: header.count,
+            arrival_ms: header.arrival_ms,
+            timestamp_ms: header.timestamp_ms,
+        }
+    }
+}
+
+/// A batch that is durable in a head file, and kept in memory until it is merged into a segment.
+#[derive(Clone)]
+pub(super) struct InHead {
+    pub(super) first_seq: u64,
+    pub(super) batch: Arc<EventBatch>,
+    pub(super) arrival_ms: (i64, i64),
+    pub(super) timestamp_ms: (i64, i64),
+}
+
+impl InHead {
+    pub(super) fn end_seq(&self) -> u64 {
+        self.first_seq + self.batch.len() as u64
+    }
+}
+
+/// A segment as retention sees it.
+#[derive(Clone)]
+pub(super) struct SegmentInfo {
+    pub(super) file: Arc<BlockFile>,
+    /// Bytes it takes on disk.
+    pub(super) bytes: u64,
+    pub(super) events: u64,
+    /// Highest sequence in it, 0 when it is empty.
+    pub(super) last_seq: u64,
+    /// Latest arrival in it.
+    pub(super) arrival_ms_max: i64,
+}
+
+impl SegmentInfo {
+    pub(super) fn new(file: Arc<BlockFile>, bytes: u64) -> Self {
+        Self { file, bytes, events: 0, last_seq: 0, arrival_ms_max: i64::MIN }
+    }
+
+    pub(super) fn add(&mut self, header: &Header) {
+        self.events += u64::from(header.count);
+        self.last_seq = self.last_seq.max(header.end_seq() - 1);
+        self.arrival_ms_max = self.arrival_ms_max.max(header.arrival_ms.1);
+    }
+}
+
+/// Where to read next.
+#[derive(Clone)]
+pub(super) enum Found {
+    File(u64, BlockAt),
+    Memory(InHead),
+}
+
+impl Found {
+    pub(super) fn first_seq(&self) -> u64 {
+        match self {
+            Self::File(first_seq, _) => *first_seq,
+            Self::Memory(batch) => batch.first_seq,
+        }
+    }
+
+    pub(super) fn end_seq(&self) -> u64 {
+        match self {
+            Self::File(first_seq, at) => first_seq + u64::from(at.count),
+            Self::Memory(batch) => batch.end_seq(),
+        }
+    }
+
+    /// Least and greatest own timestamp, Unix ms.
+    pub(super) fn timestamp_ms(&self) -> (i64, i64) {
+        match self {
+            Self::File(_, at) => at.timestamp_ms,
+            Self::Memory(batch) => batch.timestamp_ms,
+        }
+    }
+
+    /// Least and greatest arrival, Unix ms.
+    pub(super) fn arrival_ms(&self) -> (i64, i64) {
+        match self {
+            Self::File(_, at) => at.arrival_ms,
+            Self::Memory(batch) => batch.arrival_ms,
+        }
+    }
+}
+
+/// All of it.
+#[derive(Default)]
+pub(super) struct Index {
+    /// By first sequence; spans do not overlap.
+    pub(super) blocks: BTreeMap<u64, BlockAt>,
+    /// In order of sequence, between the blocks'.
+    pub(super) in_head: VecDeque<InHead>,
+    /// By number.
+    pub(super) segments: BTreeMap<u64, SegmentInfo>,
+    /// By the number of the segment they were in.
+    pub(super) fingerprints: BTreeMap<u64, Vec<BlockAt>>,
+    pub(super) events: u64,
+}
+
+impl Index {
+    /// Adds a block that is durable in segment `file`.
+    pub(super) fn add_block(&mut self, file: &Arc<BlockFile>, offset: u64, header: &Header) {
+        let at = BlockAt::new(Arc::clone(file), offset, header);
+        self.blocks.insert(header.first_seq, at);
+        self.events += u64::from(header.count);
+        if let Some(segment) = self.segments.get_mut(&file.number) {
+            segment.add(header);
+        }
+    }
+
+    /// Adds a batch that is durable in a head.
+    pub(super) fn add_in_head(&mut self, batch: InHead) {
+        self.events += batch.batch.len() as u64;
+        self.in_head.push_back(batch);
+    }
+
+    /// Puts a merged block in the place of the batches it was made from.
+    pub(super) fn replace(&mut self, file: &Arc<BlockFile>, offset: u64, header: &Header) {
+        let from = self.in_head.partition_point(|batch| batch.first_seq < header.first_seq);
+        let to = self.in_head.partition_point(|batch| batch.first_seq < header.end_seq());
+        let merged = self.in_head.drain(from..to).map(|batch| batch.batch.len() as u64);
+        self.events -= merged.sum::<u64>();
+        self.add_block(file, offset, header);
+    }
+
+    /// What holds `seq`, or else the first thing after it.
+    pub(super) fn at_or_after(&self, seq: u64) -> Option<Found> {
+        let covering = self.blocks.range(..=seq).next_back();
+        let block = covering
+            .filter(|(first, at)| **first + u64::from(at.count) > seq)
+            .or_else(|| self.blocks.range(seq..).next())
+            .map(|(first, at)| Found::File(*first, at.clone()));
+        let next = self.in_head.partition_point(|batch| batch.end_seq() <= seq);
+        let batch = self.in_head.get(next).cloned().map(Found::Memory);
+        match (block, batch) {
+            (Some(block), Some(batch)) if batch.first_seq() < block.first_seq() => Some(batch),
+            (Some(block), _) => Some(block),
+            (None, batch) => batch,
+        }
+    }
+
+    /// The last thing that begins before `seq`.
+    pub(super) fn before(&self, seq: u64) -> Option<Found> {
+        let block = self.blocks.range(..seq).next_back();
+        let block = block.map(|(first, at)| Found::File(*first, at.clone()));
+        let end = self.in_head.partition_point(|batch| batch.first_seq < seq);
+        let batch = end.checked_sub(1).and_then(|last| self.in_head.get(last));
+        let batch = batch.cloned().map(Found::Memory);
+        match (block, batch) {
+            (Some(block), Some(batch)) if batch.first_seq() > block.first_seq() => Some(batch),
+            (Some(block), _) => Some(block),
+            (None, batch) => batch,
+        }
+    }
+
+    /// The lowest sequence held.
+    pub(super) fn first_seq(&self) -> Option<u64> {
+        self.at_or_after(0).map(|found| found.first_seq())
+    }
+
+    /// The sequence after the highest held.
+    pub(super) fn end_seq(&self) -> Option<u64> {
+        self.before(u64::MAX).map(|found| found.end_seq())
+    }
+
+    /// The earliest arrival in the oldest thing held, Unix ms.
+    pub(super) fn oldest_arrival_ms(&self) -> Option<i64> {
+        self.at_or_after(0).map(|found| found.arrival_ms().0)
+    }
+
+    /// Forgets a segment and its blocks; returns it.
+    pub(super) fn remove_segment(&mut self, number: u64) -> Option<SegmentInfo> {
+        let segment = self.segments.remove(&number)?;
+        self.blocks.retain(|_, at| at.file.number != number);
+        self.events -= segment.events;
+        Some(segment)
+    }
+}

@@ -1,0 +1,425 @@
+//! Opening a journal: which blocks there are, where each file goes on, what is damaged.
+//!
+//! Reads block headers alone, except where a sync may not have finished: blocks past the position
+//! that the last sound block of the last segment names as synced are verified whole, and so are
+//! those of the heads. Damage elsewhere is found when it is read. An invalid tail is cut; what is
+//! invalid with something valid after it is set aside and reported, and everything else stays
+//! readable. Writes nothing but zeros over a torn tail, and files that are missing.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::block::decode::Body;
+use super::block::{ALIGN, HEADER_BYTES, Header, MAGIC, verify};
+use super::disk::{Disk, DiskFile};
+use super::index::{BlockAt, InHead, Index, SegmentInfo};
+use super::segment::{
+    BLOCKS_START, BlockFile, FileHeader, Kind, NEW_EXTENSION, VERSION, header_at,
+};
+use super::{DamagedBlock, Options, Recovery};
+
+/// Bytes looked through at a time for the next sound block.
+const CHUNK: usize = 1024 * 1024;
+
+/// Why a journal cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// A later version wrote it.
+    #[error("{} was written by a newer version of Pulseboard (format {found}, this one reads {VERSION})", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format version.
+        found: u16,
+    },
+    /// The file system refused.
+    #[error("the journal in {} cannot be opened: {error}", path.display())]
+    Io {
+        /// The file or directory concerned.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+}
+
+/// What was found, for the writer to go on from.
+pub(super) struct Recovered {
+    pub(super) index: Index,
+    pub(super) report: Recovery,
+    /// The segment to append to and where, when there is one.
+    pub(super) current: Option<(Arc<BlockFile>, u64, u64)>,
+    /// Prepared segments after it, which are empty.
+    pub(super) empty: Vec<BlockFile>,
+    /// Heads that exist, oldest first.
+    pub(super) heads: Vec<OldHead>,
+    /// Highest number a segment file has, sound or not.
+    pub(super) last_number: u64,
+}
+
+/// A head as it was left.
+pub(super) struct OldHead {
+    pub(super) file: BlockFile,
+    pub(super) end: u64,
+    /// Events in it that no segment has; they are in the index now.
+    pub(super) events: u64,
+}
+
+/// Reads the journal's directory.
+pub(super) fn recover(disk: &dyn Disk, options: &Options) -> Result<Recovered, OpenError> {
+    let files = Files::open(disk, options)?;
+    let mut recovery = Recovered {
+        index: Index::default(),
+        report: Recovery::default(),
+        current: None,
+        empty: Vec::new(),
+        heads: Vec::new(),
+        last_number: files.last_number,
+    };
+    let mut holes = files.unreadable;
+    recovery.segments(files.segments, &mut holes).map_err(at(&options.segments_dir()))?;
+    recovery.heads(files.heads, &mut holes).map_err(at(&options.dir))?;
+    recovery.fingerprints(files.fingerprints).map_err(at(&options.segments_dir()))?;
+    recovery.report_holes(holes);
+    let Recovered { index, report, .. } = &mut recovery;
+    report.events = index.events;
+    report.first_seq = index.first_seq().unwrap_or(1);
+    report.next_seq = index.end_seq().unwrap_or(1).max(options.next_seq_min);
+    report.oldest_arrival_ms = index.oldest_arrival_ms();
+    Ok(recovery)
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> OpenError {
+    move |error| OpenError::Io { path: path.to_owned(), error }
+}
+
+/// All files of a journal, opened, none changed yet.
+struct Files {
+    segments: Vec<BlockFile>,
+    heads: Vec<BlockFile>,
+    fingerprints: Vec<BlockFile>,
+    unreadable: Vec<Hole>,
+    last_number: u64,
+}
+
+impl Files {
+    fn open(disk: &dyn Disk, options: &Options) -> Result<Self, OpenError> {
+        let dir = options.segments_dir();
+        let mut files = Self {
+            segments: Vec::new(),
+            heads: Vec::new(),
+            fingerprints: Vec::new(),
+            unreadable: Vec::new(),
+            last_number: 0,
+        };
+        let mut unfinished = Vec::new();
+        for dir in [&options.dir, &dir] {
+            let mut names = disk.list(dir).map_err(at(dir))?;
+            names.sort_unstable();
+            for name in names {
+                let path = dir.join(&name);
+                let extension = path.extension().and_then(|extension| extension.to_str());
+                let (list, kind) = match extension {
+                    Some("seg") => (&mut files.segments, Kind::Segment),
+                    Some("head") => (&mut files.heads, Kind::Head),
+                    Some("fp") => (&mut files.fingerprints, Kind::Fingerprints),
+                    Some(NEW_EXTENSION) => {
+                        unfinished.push(path);
+                        continue;
+                    }
+                    _ => continue,
+                };
+                if kind == Kind::Segment {
+                    let stem = path.file_stem().and_then(|stem| stem.to_str());
+                    let number = stem.and_then(|stem| stem.parse().ok()).unwrap_or(0);
+                    files.last_number = files.last_number.max(number);
+                }
+                let file = disk.open(&path).map_err(at(&path))?;
+                match FileHeader::read(&*file).map_err(at(&path))? {
+                    Some(header) if header.version > VERSION => {
+                        return Err(OpenError::Newer { path, found: header.version });
+                    }
+                    Some(header) if header.kind == kind as u8 => {
+                        let FileHeader { number, id, .. } = header;
+                        list.push(BlockFile { file, path, number, id });
+                    }
+                    _ => {
+                        let bytes = file.len().map_err(at(&path))?;
+                        files.unreadable.push(Hole { file: name, from: 0, bytes, after_seq: None });
+                    }
+                }
+            }
+        }
+        for path in unfinished {
+            disk.remove(&path).map_err(at(&path))?;
+        }
+        for list in [&mut files.segments, &mut files.heads, &mut files.fingerprints] {
+            list.sort_unstable_by_key(|file| file.number);
+        }
+        Ok(files)
+    }
+}
+
+/// Bytes that should have been blocks.
+struct Hole {
+    file: String,
+    from: u64,
+    bytes: u64,
+    /// Sequence after the block before it, where there is one.
+    after_seq: Option<u64>,
+}
+
+impl Recovered {
+    fn segments(&mut self, files: Vec<BlockFile>, holes: &mut Vec<Hole>) -> io::Result<()> {
+        let mut walks = Vec::with_capacity(files.len());
+        for file in files {
+            let walk = Walk::through(&*file.file, file.id)?;
+            walks.push((file, walk));
+        }
+        // From the newest back: prepared and empty ones, then the one that is appended to.
+        while let Some((file, walk)) = walks.last_mut() {
+            self.report.cut_bytes += walk.cut_torn_tail(&*file.file)?;
+            if !walk.blocks.is_empty() {
+                break;
+            }
+            if let Some((file, _)) = walks.pop() {
+                self.empty.push(file);
+            }
+        }
+        self.empty.reverse();
+        let last = walks.len();
+        for (index, (file, walk)) in walks.into_iter().enumerate() {
+            let file = Arc::new(file);
+            let end = walk.end();
+            let info = SegmentInfo::new(Arc::clone(&file), walk.file_len);
+            self.report.bytes += walk.file_len;
+            self.report.segments += 1;
+            self.index.segments.insert(file.number, info);
+            for (offset, header) in &walk.blocks {
+                self.index.add_block(&file, *offset, header);
+            }
+            if index + 1 == last {
+                self.current = Some((Arc::clone(&file), end, walk.file_len));
+            } else if walk.used > end {
+                holes.push(walk.hole(&file, end, walk.used));
+            }
+            holes.extend(walk.gaps.iter().map(|(from, to)| walk.hole(&file, *from, *to)));
+        }
+        Ok(())
+    }
+
+    /// Takes in what only the heads have.
+    fn heads(&mut self, files: Vec<BlockFile>, holes: &mut Vec<Hole>) -> io::Result<()> {
+        for file in files {
+            let mut walk = Walk::through(&*file.file, file.id)?;
+            self.report.cut_bytes += walk.drop_torn(&*file.file)?;
+            self.report.bytes += walk.file_len;
+            let mut events = 0;
+            for (offset, header) in &walk.blocks {
+                let found = self.index.at_or_after(header.first_seq);
+                if found.is_some_and(|found| found.first_seq() <= header.first_seq) {
+                    continue;
+                }
+                let body = read_body(&*file.file, *offset, header)?;
+                match Body::open(header, &body).and_then(|body| body.batch()) {
+                    Ok(batch) => {
+                        events += batch.len() as u64;
+                        self.index.add_in_head(InHead {
+                            first_seq: header.first_seq,
+                            batch: Arc::new(batch),
+                            arrival_ms: header.arrival_ms,
+                            timestamp_ms: header.timestamp_ms,
+                        });
+                    }
+                    Err(_) => holes.push(Hole {
+                        file: name(&file.path),
+                        from: *offset,
+                        bytes: header.block_len(),
+                        after_seq: Some(header.first_seq),
+                    }),
+                }
+            }
+            // A hole among blocks that segments have meanwhile loses nothing.
+            let gaps = walk.gaps.iter().map(|(from, to)| walk.hole(&file, *from, *to));
+            holes.extend(gaps.filter(|hole| {
+                hole.after_seq.is_none_or(|seq| {
+                    self.index.at_or_after(seq).is_none_or(|found| found.first_seq() > seq)
+                })
+            }));
+            let end = walk.end();
+            self.heads.push(OldHead { file, end, events });
+        }
+        Ok(())
+    }
+
+    fn fingerprints(&mut self, files: Vec<BlockFile>) -> io::Result<()> {
+        for file in files {
+            let walk = Walk::through(&*file.file, file.id)?;
+            self.report.bytes += walk.file_len;
+            let file = Arc::new(file);
+            let blocks = walk.blocks.iter();
+            let blocks =
+                blocks.map(|(offset, header)| BlockAt::new(Arc::clone(&file), *offset, header));
+            self.index.fingerprints.insert(file.number, blocks.collect());
+        }
+        Ok(())
+    }
+
+    /// Says how many events each hole swallowed, by the sequences that are missing after it.
+    fn report_holes(&mut self, holes: Vec<Hole>) {
+        for hole in holes {
+            let missing = hole.after_seq.and_then(|seq| {
+                let next = self.index.at_or_after(seq)?.first_seq();
+                (next > seq).then_some((seq, next - seq))
+            });
+            self.report.damaged.push(DamagedBlock {
+                file: hole.file,
+                offset: hole.from,
+                bytes: hole.bytes,
+                first_seq: missing.map(|(seq, _)| seq),
+                events: missing.map(|(_, events)| events),
+            });
+        }
+    }
+}
+
+/// The blocks of a file, by their headers.
+struct Walk {
+    blocks: Vec<(u64, Header)>,
+    /// Places between two blocks that are not one.
+    gaps: Vec<(u64, u64)>,
+    file_len: u64,
+    /// End of the last bytes that are not zero.
+    used: u64,
+}
+
+impl Walk {
+    fn through(file: &dyn DiskFile, id: u64) -> io::Result<Self> {
+        let file_len = file.len()?;
+        let mut walk = Self { blocks: Vec::new(), gaps: Vec::new(), file_len, used: BLOCKS_START };
+        let mut at = BLOCKS_START;
+        loop {
+            match header_at(file, id, at)? {
+                Some(header) if at + header.block_len() <= file_len => {
+                    walk.blocks.push((at, header));
+                    at += header.block_len();
+                    walk.used = at;
+                }
+                _ => {
+                    let Some(next) = walk.search(file, id, at)? else { return Ok(walk) };
+                    walk.gaps.push((at, next));
+                    at = next;
+                }
+            }
+        }
+    }
+
+    /// The next place from `from` on with a sound header; notes how far anything is written.
+    fn search(&mut self, file: &dyn DiskFile, id: u64, from: u64) -> io::Result<Option<u64>> {
+        let mut chunk = vec![0; CHUNK + HEADER_BYTES];
+        let zeros = vec![0; CHUNK + HEADER_BYTES];
+        let mut at = from;
+        while at < self.file_len {
+            let read = file.read_at(&mut chunk, at)?;
+            let bytes = &chunk[..read];
+            if bytes != &zeros[..read] {
+                for offset in (0..read.min(CHUNK)).step_by(ALIGN as usize) {
+                    let rest = &bytes[offset..];
+                    if rest.starts_with(&MAGIC)
+                        && let Ok(header) = Header::parse(rest, id)
+                        && at + offset as u64 + header.block_len() <= self.file_len
+                        && at + offset as u64 > from
+                    {
+                        return Ok(Some(at + offset as u64));
+                    }
+                }
+                let last = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+                self.used = self.used.max(at + last as u64);
+            }
+            if read == 0 {
+                break;
+            }
+            at += CHUNK as u64;
+        }
+        Ok(None)
+    }
+
+    /// Where the file goes on.
+    fn end(&self) -> u64 {
+        self.blocks.last().map_or(BLOCKS_START, |(offset, header)| offset + header.block_len())
+    }
+
+    /// Drops blocks at the end whose body is not sound; what is not sound before a sound one, and
+    /// may be due to an unfinished sync, becomes a gap. Returns the bytes dropped.
+    fn drop_torn(&mut self, file: &dyn DiskFile) -> io::Result<u64> {
+        let before = self.end();
+        let synced_to = loop {
+            let Some((offset, header)) = self.blocks.last() else { break BLOCKS_START };
+            if is_sound(file, *offset, header)? {
+                break header.synced_to;
+            }
+            self.blocks.pop();
+        };
+        let end = self.end();
+        let mut kept = Vec::with_capacity(self.blocks.len());
+        for (offset, header) in std::mem::take(&mut self.blocks) {
+            if offset < synced_to
+                || offset + header.block_len() == end
+                || is_sound(file, offset, &header)?
+            {
+                kept.push((offset, header));
+            } else {
+                self.gaps.push((offset, offset + header.block_len()));
+            }
+        }
+        self.blocks = kept;
+        self.gaps.retain(|(from, _)| *from < end);
+        Ok(before - end)
+    }
+
+    /// Drops the tail that a crash left half written, and writes zeros over it, so that it is not
+    /// found again. Returns its bytes.
+    fn cut_torn_tail(&mut self, file: &dyn DiskFile) -> io::Result<u64> {
+        self.drop_torn(file)?;
+        let end = self.end();
+        let torn = self.used.saturating_sub(end);
+        let zeros = vec![0; CHUNK.min(torn as usize)];
+        let mut at = end;
+        while at < self.used {
+            let len = zeros.len().min((self.used - at) as usize);
+            file.write_at(&zeros[..len], at)?;
+            at += len as u64;
+        }
+        Ok(torn)
+    }
+
+    fn hole(&self, file: &BlockFile, from: u64, to: u64) -> Hole {
+        let before = self.blocks.iter().rev().find(|(offset, _)| *offset < from);
+        Hole {
+            file: name(&file.path),
+            from,
+            bytes: to - from,
+            after_seq: before.map(|(_, header)| header.end_seq()),
+        }
+    }
+}
+
+fn is_sound(file: &dyn DiskFile, offset: u64, header: &Header) -> io::Result<bool> {
+    let body = read_body(file, offset, header)?;
+    Ok(verify(header, &body).is_ok())
+}
+
+fn read_body(file: &dyn DiskFile, offset: u64, header: &Header) -> io::Result<Vec<u8>> {
+    let mut body = vec![0; header.body_len as usize];
+    let read = file.read_at(&mut body, offset + HEADER_BYTES as u64)?;
+    body.truncate(read);
+    Ok(body)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+const _: () = assert!(CHUNK.is_multiple_of(ALIGN as usize));

@@ -1,0 +1,100 @@
+//! Following the journal by sequence: from memory when the reader keeps up, from the journal's
+//! blocks when it does not.
+//!
+//! Each reader pulls at its own pace and never holds up the writer. Used by the aggregator, and by
+//! whatever drains the journal into a store.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use pulseboard::event::EventBatch;
+
+use super::handoff::{Numbered, Offer};
+use super::queue::Shared;
+use super::reader::{load, part};
+
+/// What came next.
+#[derive(Clone, Debug)]
+pub enum TailItem {
+    /// Durable events, in order of sequence, none twice. A first sequence beyond the one expected
+    /// means that what lies between is no longer in the journal: trimmed, or damaged and reported.
+    Events {
+        /// Sequence of the batch's first event; the others follow densely.
+        first_seq: u64,
+        /// The events.
+        batch: Arc<EventBatch>,
+    },
+    /// Nothing came within the timeout.
+    Idle,
+    /// The journal is closed and everything in it was handed out.
+    Closed,
+}
+
+/// A reader at some sequence.
+pub struct Tail {
+    shared: Arc<Shared>,
+    taken: VecDeque<Numbered>,
+    next_seq: u64,
+    /// Sequence after what was taken out of the hand-off.
+    position: Arc<AtomicU64>,
+}
+
+impl Tail {
+    pub(super) fn new(shared: Arc<Shared>, from_seq: u64) -> Self {
+        let position = Arc::new(AtomicU64::new(from_seq));
+        shared.handoff.register(&position);
+        Self { shared, taken: VecDeque::new(), next_seq: from_seq, position }
+    }
+
+    /// The sequence that comes next.
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// The next batch, after waiting for one at most `timeout`.
+    pub fn next(&mut self, timeout: Duration) -> TailItem {
+        loop {
+            while let Some((first_seq, batch)) = self.taken.pop_front() {
+                let end_seq = first_seq + batch.len() as u64;
+                let wanted = self.next_seq..=u64::MAX - 1;
+                if let Some((first_seq, batch)) = part(first_seq, batch, &wanted) {
+                    self.next_seq = end_seq;
+                    return TailItem::Events { first_seq, batch };
+                }
+            }
+            match self.shared.handoff.wait(self.next_seq, timeout) {
+                Offer::Batches(batches) => {
+                    let last = batches.back().map(|(first, batch)| first + batch.len() as u64);
+                    self.position.store(last.unwrap_or(self.next_seq), Ordering::Relaxed);
+                    self.taken = batches;
+                }
+                Offer::Behind(end_seq) => self.read_journal(end_seq),
+                Offer::Idle => return TailItem::Idle,
+                Offer::Closed => return TailItem::Closed,
+            }
+        }
+    }
+
+    /// Reads the next block; everything below `end_seq` is in the index, or gone.
+    fn read_journal(&mut self, end_seq: u64) {
+        let found = self.shared.index.read().at_or_after(self.next_seq);
+        let Some(found) = found.filter(|found| found.first_seq() < end_seq) else {
+            self.skip_to(end_seq);
+            return;
+        };
+        match load(&self.shared, &found) {
+            Some(batch) => {
+                self.position.store(found.end_seq(), Ordering::Relaxed);
+                self.taken.push_back((found.first_seq(), batch));
+            }
+            None => self.skip_to(found.end_seq()),
+        }
+    }
+
+    fn skip_to(&mut self, seq: u64) {
+        self.next_seq = seq;
+        self.position.store(seq, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,83 @@
+//! Old segments go whole, oldest first, and never too much of them.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use pulseboardd::journal::{Journal, Options};
+
+use crate::fake_disk::FakeDisk;
+use crate::support::{NOW_MS, batch_at, fingerprint, followed, open_with, options};
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// Forty blocks of a hundred events, one an hour, some six a segment.
+fn forty_hours(options: Options) -> (FakeDisk, Journal) {
+    let disk = FakeDisk::default();
+    let (journal, _) = open_with(&disk, options);
+    for hour in 0..40 {
+        let arrival_ms = NOW_MS + hour * HOUR_MS;
+        let batch = batch_at(&format!("h{hour}"), 100, 400, arrival_ms);
+        journal.append(batch).unwrap().wait().unwrap();
+    }
+    (disk, journal)
+}
+
+fn fingerprints(journal: &Journal, since_ms: i64) -> BTreeSet<u128> {
+    let seen = Mutex::new(BTreeSet::new());
+    journal
+        .fingerprints(since_ms, 2, &|prints, _| seen.lock().unwrap().extend(prints.iter().copied()))
+        .unwrap();
+    seen.into_inner().unwrap()
+}
+
+#[test]
+fn past_the_age_limit_whole_segments_go_and_the_rest_survives_a_restart() {
+    let one_day = Options { events_days: 1, ..options() };
+    let (disk, journal) = forty_hours(one_day.clone());
+    let all = followed(&journal);
+    let trimmed = journal.enforce_retention(NOW_MS + 40 * HOUR_MS, u64::MAX).unwrap();
+    assert!(trimmed.segments > 0 && trimmed.events.is_multiple_of(100));
+    let left = followed(&journal);
+    assert_eq!(left, all[trimmed.events as usize..]);
+    assert!(trimmed.events <= 1_700, "nothing younger than a day goes");
+    assert_eq!(journal.stats().trimmed_events, trimmed.events);
+    journal.close();
+    let (journal, recovery) = open_with(&disk, one_day);
+    assert_eq!(recovery.first_seq, trimmed.events + 1);
+    assert_eq!(followed(&journal), left);
+}
+
+#[test]
+fn past_the_byte_limit_fingerprints_of_the_horizon_stay() {
+    let small = Options { max_bytes: 600 * 1024, ..options() };
+    let (disk, journal) = forty_hours(small.clone());
+    let now_ms = NOW_MS + 40 * HOUR_MS;
+    let horizon_ms = now_ms - 24 * HOUR_MS;
+    let trimmed = journal.enforce_retention(now_ms, u64::MAX).unwrap();
+    assert!(trimmed.events > 2_000, "more went than is past the horizon: {trimmed:?}");
+    let expected: BTreeSet<u128> = (16..40)
+        .flat_map(|hour| (0..100).map(move |index| fingerprint(&format!("h{hour}.{index}"))))
+        .collect();
+    assert!(fingerprints(&journal, horizon_ms).is_superset(&expected));
+    journal.close();
+    let (journal, _) = open_with(&disk, small);
+    assert!(fingerprints(&journal, horizon_ms).is_superset(&expected));
+    // A day on, they are of no use to anyone.
+    journal.enforce_retention(now_ms + 30 * HOUR_MS, u64::MAX).unwrap();
+    assert!(!disk.names().iter().any(|path| path.extension().is_some_and(|is| is == "fp")));
+}
+
+#[test]
+fn nothing_young_unapplied_or_current_goes() {
+    let tiny = Options { max_bytes: 1, events_days: 0, ..options() };
+    let (_, journal) = forty_hours(tiny);
+    let kept = journal.enforce_retention(NOW_MS + HOUR_MS, u64::MAX).unwrap();
+    assert_eq!(kept.segments, 0, "less than two hours old");
+    let kept = journal.enforce_retention(NOW_MS + 100 * HOUR_MS, 1).unwrap();
+    assert_eq!(kept.segments, 0, "not applied yet");
+    let trimmed = journal.enforce_retention(NOW_MS + 100 * HOUR_MS, 1_500).unwrap();
+    assert!(trimmed.events > 0 && trimmed.events < 1_500);
+    journal.enforce_retention(NOW_MS + 100 * HOUR_MS, u64::MAX).unwrap();
+    let left = followed(&journal);
+    assert_eq!(left.last().unwrap().0, 4_000, "the highest sequence stays");
+}
