@@ -187,8 +187,8 @@ fn count(reader: &Reader) -> Result<Speed> {
     let (to, after, cpu_after) = (clock.elapsed(), reader.totals()?.messages, cpu()?);
     let messages = (after - before) as f64;
     Ok(Speed {
-        per_second: messages / (to - from).as_secs_f64(),
-        cpu_us: (cpu_after - cpu_before).as_micros() as f64 / messages,
+        per_second: messages / to.saturating_sub(from).as_secs_f64(),
+        cpu_us: cpu_after.saturating_sub(cpu_before).as_micros() as f64 / messages,
     })
 }
 
