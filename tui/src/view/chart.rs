@@ -147,7 +147,7 @@ fn details(picture: &Picture, measure: Measure) -> Vec<String> {
         Measure::Users => vec![format!("{} sessions", format::count(aggregate.active_sessions))],
         Measure::Errors => vec![
             format!("{} of {}", format::count(aggregate.errors), format::count(aggregate.events)),
-            format::count(aggregate.errors),
+            format!("{} errors", format::count(aggregate.errors)),
         ],
         Measure::Latency => aggregate.latency_ms.map_or_else(Vec::new, |latency| {
             let [p50, p99, max] = [latency.p50, latency.p99, latency.max].map(format::millis);

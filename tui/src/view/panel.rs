@@ -43,7 +43,7 @@ pub(super) fn no_daemon(pen: &mut Pen<'_>, area: Rect) {
         }
         Link::Waiting { attempt, reason, .. } => {
             let seconds = state.retry_in_secs().unwrap_or(0);
-            lines.push((format!("No daemon at {url}"), strong));
+            lines.push((format!("Not connected to {url}"), strong));
             lines.push((format::clean(reason), text));
             lines.push((format!("trying again in {seconds} s (attempt {attempt})"), muted));
             lines.push((String::new(), text));
