@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use super::block::encode::Encoded;
 use super::block::{HEADER_BYTES, Header};
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, is_full};
 
 /// Where blocks begin.
 pub(super) const BLOCKS_START: u64 = 4_096;
@@ -233,7 +233,7 @@ impl Appender {
         self.dirty = true;
         let offset = self.end;
         if let Err(error) = file.write_at(bytes, offset) {
-            void(file, bytes, offset, &error)?;
+            void(file, bytes.len(), offset, &error)?;
             return Err(error);
         }
         self.end += bytes.len() as u64;
@@ -249,27 +249,16 @@ impl Appender {
     }
 }
 
-/// Overwrites the headers of blocks that a full disk took a part of.
-fn void(file: &dyn DiskFile, bytes: &[u8], offset: u64, cause: &io::Error) -> io::Result<()> {
-    if !super::disk::is_full(cause) {
+/// Overwrites what a full disk took a part of, so that no block in it is ever taken for one.
+fn void(file: &dyn DiskFile, len: usize, offset: u64, cause: &io::Error) -> io::Result<()> {
+    if !is_full(cause) {
         return Ok(());
     }
-    let mut at = 0;
-    while let Some(length) = block_len_at(&bytes[at..]) {
-        // No space for the zeros means that there was none for the header either.
-        match file.write_at(&[0; HEADER_BYTES], offset + at as u64) {
-            Err(error) if !super::disk::is_full(&error) => return Err(error),
-            _ => at += length,
-        }
+    match file.write_at(&vec![0; len], offset) {
+        // No space for the zeros means that there was none for what they should cover either.
+        Err(error) if !is_full(&error) => Err(error),
+        _ => Ok(()),
     }
-    Ok(())
-}
-
-/// The length of the block at the start of `bytes`, which this process has just sealed.
-fn block_len_at(bytes: &[u8]) -> Option<usize> {
-    let body_len = bytes.get(12..16)?.first_chunk::<4>()?;
-    let len = HEADER_BYTES as u64 + u64::from(u32::from_le_bytes(*body_len));
-    Some(super::block::padded(len) as usize)
 }
 
 /// Reads and verifies the block header at `offset`.

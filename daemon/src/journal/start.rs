@@ -55,7 +55,12 @@ pub fn open(
         index.segments.insert(current.file.number, info);
         current
     };
-    let spare = files.spare(empty, current.file.number + 1).map_err(failed(&segments_dir))?;
+    let spare = files.spare(empty, last_number).map_err(failed(&segments_dir))?;
+    // Past the number of every file there is, readable or not, so that none is replaced.
+    let next_number = match &spare {
+        Spare::Ready(file) => file.number,
+        Spare::None | Spare::Asked => last_number.max(current.file.number) + 1,
+    };
     let heads = files.heads(heads).map_err(failed(&journal_dir))?;
     report.bytes = index.segments.values().map(|segment| segment.bytes).sum::<u64>()
         + heads.iter().map(|head| head.appender.capacity).sum::<u64>()
@@ -84,6 +89,7 @@ pub fn open(
         spares: made,
         current,
         spare,
+        next_number,
         heads,
         active: 1,
         sealed,
@@ -133,10 +139,10 @@ impl Files<'_> {
 
     fn spare(
         &self,
-        mut prepared: impl Iterator<Item = BlockFile>,
-        number: u64,
+        prepared: impl Iterator<Item = BlockFile>,
+        last_number: u64,
     ) -> io::Result<Spare> {
-        match prepared.find(|file| file.number == number) {
+        match prepared.last().filter(|file| file.number == last_number) {
             Some(file) if file.file.len()? == self.options.segment_bytes => Ok(Spare::Ready(file)),
             _ => Ok(Spare::None),
         }
