@@ -5,6 +5,7 @@
 //! else to a temporary directory.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and may panic")]
+#![allow(clippy::unchecked_time_subtraction, reason = "the clock never goes back")]
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -20,7 +21,7 @@ use pulseboardd::journal::{Journal, Options, OsDisk, Recovery, TailItem, open};
 const ROUND: Duration = Duration::from_secs(2);
 
 fn main() {
-    let events = std::env::args().filter_map(|arg| arg.parse().ok()).next();
+    let events = std::env::args().find_map(|arg| arg.parse().ok());
     let dir = std::env::var_os("PULSEBOARD_BENCH_DIR");
     let dir = dir.map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap();
     let clock = Clock::system();
@@ -218,7 +219,9 @@ fn report(clock: &Clock, journal: &Journal, started: Duration, events: u64, what
 }
 
 fn opening(clock: &Clock, dir: &Path, events: u64) {
+    let started = clock.elapsed();
     let (journal, _) = journal(dir);
+    println!("made an empty journal in {:?}", clock.elapsed() - started);
     let started = clock.elapsed();
     let mut pending = std::collections::VecDeque::new();
     for number in 0..events / 1_000 {

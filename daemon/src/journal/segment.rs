@@ -9,9 +9,10 @@
 //!   offset size
 //!        0    8  magic "PBjournl"
 //!        8    2  format version (1)
-//!       10    1  kind: 1 segment, 2 head, 3 fingerprints of a trimmed segment
+//!       10    1  kind: 1 segment, 2 head, 3 fingerprints of a trimmed segment, 4 trim mark
 //!       11    5  reserved, 0
-//!       16    8  number: of the segment; of a head: how often heads were begun
+//!       16    8  number: of the segment; of a head: how often heads were begun; of a trim mark:
+//!               the sequence after the last one that was let go
 //!       24    8  id, random, part of every block header's checksum
 //!       32    4  CRC32C of the 32 bytes before
 //! ```
@@ -40,6 +41,7 @@ pub(super) enum Kind {
     Segment = 1,
     Head = 2,
     Fingerprints = 3,
+    Trimmed = 4,
 }
 
 /// What a file's header says.
@@ -175,8 +177,8 @@ impl BlockFile {
 
     /// Begins the file anew under the next number: all that was in it is void.
     /// Durable with the next sync of the file, which comes before anything in it counts.
-    pub(super) fn restart(&mut self, number: u64) -> io::Result<()> {
-        let header = FileHeader::new(Kind::Head, number);
+    pub(super) fn restart(&mut self, kind: Kind, number: u64) -> io::Result<()> {
+        let header = FileHeader::new(kind, number);
         header.write(&*self.file)?;
         self.number = number;
         self.id = header.id;
@@ -191,6 +193,9 @@ pub(super) const NEW_EXTENSION: &str = "new";
 pub(super) fn segment_name(number: u64) -> String {
     format!("{number:010}.seg")
 }
+
+/// The file name of the trim mark.
+pub(super) const TRIMMED_NAME: &str = "mark.trimmed";
 
 /// The file name of the fingerprints kept of segment `number`.
 pub(super) fn fingerprints_name(number: u64) -> String {

@@ -18,7 +18,7 @@ use super::disk::{Disk, is_full};
 use super::index::{InHead, SegmentInfo};
 use super::keeper::{Task, make_segment};
 use super::queue::{Append, AppendError, Appended, Merged, Shared, Work};
-use super::segment::{Appender, BLOCKS_START, BlockFile};
+use super::segment::{Appender, BLOCKS_START, BlockFile, Kind};
 
 /// Blocks of at least this many bytes go straight to the segment, smaller ones to the head.
 const DIRECT_BYTES: usize = 32 * 1024;
@@ -387,7 +387,7 @@ impl Writer {
         let other = 1 - self.active;
         let number = self.heads.iter().map(|head| head.file.number).max().unwrap_or(0) + 1;
         let next = &mut self.heads[other];
-        if let Err(error) = next.file.restart(number) {
+        if let Err(error) = next.file.restart(Kind::Head, number) {
             tracing::warn!("the journal's other head cannot be begun: {error}");
             return;
         }
