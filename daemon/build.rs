@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 fn main() {
-    let dist = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../web/dist");
+    let dist =
+        PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../web/dist");
     // A missing folder is watched through its parent, so that building the page later is noticed.
     println!("cargo::rerun-if-changed=../web/dist");
     println!("cargo::rerun-if-changed=build.rs");

@@ -18,10 +18,23 @@ fn main() {
     if std::env::args().any(|argument| argument == "--ceiling") {
         return support::ceiling::serve();
     }
-    println!("ingest over REST ({}), events/s, daemon with everything on / parse-only", support::machine());
+    println!(
+        "ingest over REST ({}), events/s, daemon with everything on / parse-only",
+        support::machine()
+    );
     let cases = [
-        Case { name: "NDJSON by 1,000, 8 connections", connections: 8, events: 1_000, wanted: 0.20 },
-        Case { name: "one event a request, 128 connections", connections: 128, events: 1, wanted: 0.40 },
+        Case {
+            name: "NDJSON by 1,000, 8 connections",
+            connections: 8,
+            events: 1_000,
+            wanted: 0.20,
+        },
+        Case {
+            name: "one event a request, 128 connections",
+            connections: 128,
+            events: 1,
+            wanted: 0.40,
+        },
     ];
     for case in cases {
         run(&case);
@@ -45,7 +58,11 @@ fn run(case: &Case) {
         let daemon = Server::daemon(folder.path(), &[("PULSEBOARD_DEDUPE__MAX_IDS", "200000000")]);
         let everything = measure(&daemon);
         drop(daemon);
-        rounds.push((everything.events_per_second / parse_only.events_per_second, everything, parse_only));
+        rounds.push((
+            everything.events_per_second / parse_only.events_per_second,
+            everything,
+            parse_only,
+        ));
     }
     rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (ratio, everything, parse_only) = &rounds[1];

@@ -101,7 +101,11 @@ async fn session(address: SocketAddr, salt: u32, acknowledged: &AtomicU64, stop:
                 frame.renew(&mut next);
                 out.extend_from_slice(&frame.bytes);
             } else {
-                assert!(!text.starts_with(b"{\"op\":\"error\""), "{}", String::from_utf8_lossy(text));
+                assert!(
+                    !text.starts_with(b"{\"op\":\"error\""),
+                    "{}",
+                    String::from_utf8_lossy(text)
+                );
             }
             from += end;
         }

@@ -61,18 +61,28 @@ type Shared = State<Arc<Stages>>;
 
 /// Routes of everything but the socket.
 pub fn router(stages: Arc<Stages>) -> Router {
-    let get_only = |handler: MethodRouter<Arc<Stages>>| handler.fallback(|method, uri| not_allowed(method, uri, "GET, HEAD"));
+    let get_only = |handler: MethodRouter<Arc<Stages>>| {
+        handler.fallback(|method, uri| not_allowed(method, uri, "GET, HEAD"))
+    };
     Router::new()
         .route(
             "/api/events",
-            post(post_events).get(get_events).fallback(|method, uri| not_allowed(method, uri, "GET, HEAD, POST")),
+            post(post_events)
+                .get(get_events)
+                .fallback(|method, uri| not_allowed(method, uri, "GET, HEAD, POST")),
         )
         .route("/api/aggregates", get_only(get(get_aggregates)))
         .route("/api/history", get_only(get(get_history)))
         .route("/api/routes", get_only(get(get_routes)))
         .route("/api/export", get_only(get(|| async { Problem::not_available("export") })))
-        .route("/api/openapi.json", get_only(get(|| async { Problem::not_available("the OpenAPI document") })))
-        .route("/health", get_only(get(|| async { json(StatusCode::OK, &health::Alive::default()) })))
+        .route(
+            "/api/openapi.json",
+            get_only(get(|| async { Problem::not_available("the OpenAPI document") })),
+        )
+        .route(
+            "/health",
+            get_only(get(|| async { json(StatusCode::OK, &health::Alive::default()) })),
+        )
         .route("/health/ready", get_only(get(get_ready)))
         .route("/metrics", get_only(get(get_metrics)))
         .fallback(assets::serve)
@@ -112,9 +122,8 @@ async fn post_events(State(stages): Shared, request: Request<Body>) -> Response 
 
 impl Stages {
     fn filter(&self, expression: &str) -> Result<Filter, Problem> {
-        Filter::parse(expression, &self.normaliser).map_err(|error| {
-            Problem::query("filter", "bad_filter", error.to_string())
-        })
+        Filter::parse(expression, &self.normaliser)
+            .map_err(|error| Problem::query("filter", "bad_filter", error.to_string()))
     }
 
     /// Lets counting catch up with what was acknowledged before this request, so that a query
@@ -163,8 +172,7 @@ async fn get_events(State(stages): Shared, uri: Uri) -> Response {
 
 async fn get_aggregates(State(stages): Shared, uri: Uri) -> Response {
     blocking(stages, move |stages| {
-        let parameters =
-            Parameters::parse(uri.query(), &["window", "since", "at", "filter"])?;
+        let parameters = Parameters::parse(uri.query(), &["window", "since", "at", "filter"])?;
         windows::aggregates(&stages.views, &parameters)
     })
     .await

@@ -62,8 +62,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     }
     let listener = server::bind(config.server.bind)
         .map_err(|error| StartError::Failed(format!("server.bind: {error}")))?;
-    let address =
-        listener.local_addr().map_err(|error| StartError::Failed(error.to_string()))?;
+    let address = listener.local_addr().map_err(|error| StartError::Failed(error.to_string()))?;
     let signals = shutdown::Signals::listen()
         .map_err(|error| StartError::Failed(format!("signals cannot be heard: {error}")))?;
 

@@ -150,7 +150,8 @@ async fn all_watchers_of_a_room_see_the_same_numbers_for_the_same_tick() {
         }
         // Ticks that both stopped correcting at the same frame agree column for column.
         if first.aggregates.keys().last() == other.aggregates.keys().last() {
-            let from = other.history.keys().next().unwrap().max(first.history.keys().next().unwrap());
+            let from =
+                other.history.keys().next().unwrap().max(first.history.keys().next().unwrap());
             for (tick, values) in first.history.range(*from..) {
                 assert_eq!(Some(values), other.history.get(tick), "history of tick {tick}");
             }

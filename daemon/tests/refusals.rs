@@ -89,7 +89,11 @@ fn a_refused_event_over_rest_is_a_problem_that_names_field_and_rule() {
         let answer = daemon.post("application/json", &row.event);
         let problem = answer.json();
         let shown = &row.event[..row.event.len().min(80)];
-        assert_eq!((answer.status, problem["code"].as_str()), (400, Some(row.code)), "{shown}: {problem}");
+        assert_eq!(
+            (answer.status, problem["code"].as_str()),
+            (400, Some(row.code)),
+            "{shown}: {problem}"
+        );
         assert_eq!(problem["field"].as_str(), row.field, "{shown}: {problem}");
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));
         let detail = problem["detail"].as_str().unwrap();
@@ -98,7 +102,8 @@ fn a_refused_event_over_rest_is_a_problem_that_names_field_and_rule() {
             assert!(detail.contains(field), "the sentence names the field: {detail}");
         }
     }
-    let message = daemon.post("application/json", with("user_id", "\"u\"")).json()["detail"].clone();
+    let message =
+        daemon.post("application/json", with("user_id", "\"u\"")).json()["detail"].clone();
     assert_eq!(message, "`user_id` is unknown; did you mean `userId`? extras go in `props`");
     assert_eq!(daemon.metric("pulseboard_events_accepted_total"), 0.0);
     let good = daemon.post("application/json", r#"{"type":"t","route":"/a/7?x=1"}"#);
@@ -162,7 +167,11 @@ fn what_is_not_a_body_of_events_is_answered_by_one_problem() {
         let answer = daemon.post(kind, body);
         let problem = answer.json();
         let shown = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
-        assert_eq!((answer.status, problem["code"].as_str()), (status, Some(code)), "{shown}: {problem}");
+        assert_eq!(
+            (answer.status, problem["code"].as_str()),
+            (status, Some(code)),
+            "{shown}: {problem}"
+        );
     }
     let gzip = "Content-Encoding: gzip\r\n";
     let bomb = {
@@ -175,10 +184,8 @@ fn what_is_not_a_body_of_events_is_answered_by_one_problem() {
     assert_eq!((answer.status, answer.json()["code"].as_str()), (413, Some("body_too_large")));
     let answer = daemon.post_to("/api/events", "application/json", gzip, b"not gzip at all");
     assert_eq!((answer.status, answer.json()["code"].as_str()), (400, Some("bad_gzip")));
-    let allowed = daemon.send(
-        "DELETE /api/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
-        b"",
-    );
+    let allowed = daemon
+        .send("DELETE /api/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", b"");
     assert_eq!((allowed.status, allowed.header("allow")), (405, Some("GET, HEAD, POST")));
     assert_eq!(daemon.get("/api/nothing").status, 404);
     for (query, code) in [
@@ -233,7 +240,11 @@ async fn a_refused_event_over_a_socket_has_the_same_verdict_and_the_socket_stays
         (r#"{"op":"publish","id":1,"events":[]}"#, "empty_batch"),
     ] {
         let answer = ask(message.to_owned()).await;
-        assert_eq!((&answer["op"], &answer["code"]), (&json!("error"), &json!(code)), "{message}: {answer}");
+        assert_eq!(
+            (&answer["op"], &answer["code"]),
+            (&json!("error"), &json!(code)),
+            "{message}: {answer}"
+        );
     }
     let pong = ask(r#"{"op":"ping","id":9}"#.to_owned()).await;
     assert_eq!(pong, json!({"op": "pong", "id": 9}));

@@ -42,7 +42,13 @@ fn history(daemon: &Daemon) -> Vec<(i64, Value, Value, Value, Value)> {
     (0..ticks.len())
         .map(|at| {
             let value = |column: &Vec<Value>| column[at].clone();
-            (ticks[at].as_i64().unwrap(), value(&events), value(&users), value(&errors), value(&p95))
+            (
+                ticks[at].as_i64().unwrap(),
+                value(&events),
+                value(&users),
+                value(&errors),
+                value(&p95),
+            )
         })
         .collect()
 }
@@ -50,12 +56,13 @@ fn history(daemon: &Daemon) -> Vec<(i64, Value, Value, Value, Value)> {
 fn scenario(stop: impl Fn(Daemon)) {
     let folder = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(folder.path());
-    let events: Vec<String> =
-        (0..40).map(|n| event(&format!("e{n}"), "/shop", n * 500)).collect();
+    let events: Vec<String> = (0..40).map(|n| event(&format!("e{n}"), "/shop", n * 500)).collect();
     assert_eq!(post(&daemon, &events).json()["accepted"], 40);
     let late = event("late", "/late", 3_600_000);
     assert_eq!(post(&daemon, &[late.clone()]).json()["accepted"], 1);
-    eventually("all are in the 60 s window", || (daemon.aggregate("60s")["events"] == 40).then_some(()));
+    eventually("all are in the 60 s window", || {
+        (daemon.aggregate("60s")["events"] == 40).then_some(())
+    });
     let before = history(&daemon);
     let stored_before = stored(&daemon);
     assert_eq!(stored_before.len(), 41);

@@ -26,8 +26,7 @@ pub fn drive(
     seconds: u64,
     salt: u64,
 ) -> Reached {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let requests = Arc::new(AtomicU64::new(0));
     runtime.block_on(async {
@@ -65,10 +64,7 @@ pub fn drive(
             latencies_us.extend(task.await.unwrap());
         }
         latencies_us.sort_unstable();
-        Reached {
-            events_per_second: done as f64 * events_per_request as f64 / took,
-            latencies_us,
-        }
+        Reached { events_per_second: done as f64 * events_per_request as f64 / took, latencies_us }
     })
 }
 

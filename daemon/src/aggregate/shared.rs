@@ -45,7 +45,8 @@ impl Shared {
     ) -> Self {
         let latest = Arc::new(state.standing());
         let seq = state.applied_seq;
-        let stats = Stats { applied_seq: seq, stored_seq: seq, tick: latest.tick, ..Stats::default() };
+        let stats =
+            Stats { applied_seq: seq, stored_seq: seq, tick: latest.tick, ..Stats::default() };
         Self {
             names: settings.windows_secs.iter().map(|secs| window_name(*secs)).collect(),
             settings,

@@ -14,8 +14,19 @@ use crate::journal::{Journal, ScanRange};
 
 /// Parameters of the call.
 pub const PARAMETERS: &[&str] = &[
-    "from", "to", "route", "type", "userId", "sessionId", "clientId", "site", "status", "error",
-    "filter", "limit", "cursor",
+    "from",
+    "to",
+    "route",
+    "type",
+    "userId",
+    "sessionId",
+    "clientId",
+    "site",
+    "status",
+    "error",
+    "filter",
+    "limit",
+    "cursor",
 ];
 
 /// Parameters that are a term of a filter each.
@@ -52,8 +63,11 @@ impl Asked {
                 let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
                 // A prefix or a status class is only one outside of quotes.
                 let bare = !value.contains([' ', '"', '\\']);
-                let term =
-                    if bare { format!(" {name}={value}") } else { format!(" {name}=\"{escaped}\"") };
+                let term = if bare {
+                    format!(" {name}={value}")
+                } else {
+                    format!(" {name}=\"{escaped}\"")
+                };
                 expression.push_str(&term);
             }
         }

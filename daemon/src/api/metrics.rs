@@ -20,9 +20,8 @@ pub struct Metrics {
 impl Metrics {
     /// Installs the process's recorder. There is one a process: a second call fails.
     pub fn install() -> anyhow::Result<Self> {
-        let seconds = [
-            0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
-        ];
+        let seconds =
+            [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
         let handle = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &seconds)?
             .install_recorder()?;

@@ -125,9 +125,8 @@ pub fn history(
     let to_ms = parameters.time_ms("to", now_ms)?.unwrap_or(now_ms);
     let from_ms = parameters.time_ms("from", now_ms)?.unwrap_or(to_ms - 3_600_000);
     let step_secs = parameters.step_secs("step")?;
-    let range = views
-        .range_history(from_ms, to_ms, step_secs)
-        .map_err(|error| range_problem(&error))?;
+    let range =
+        views.range_history(from_ms, to_ms, step_secs).map_err(|error| range_problem(&error))?;
     Ok(HistoryAnswer {
         step: format!("{}s", range.step_secs),
         from: range.from_ms,
@@ -162,12 +161,13 @@ pub fn routes(
             return Err(Problem::query("window", "conflicting_parameters", detail));
         }
         (None, None, None) => {
-            let detail = "give `window`, like `window=60s`, or a span of `from` and `to`".to_owned();
+            let detail =
+                "give `window`, like `window=60s`, or a span of `from` and `to`".to_owned();
             return Err(Problem::query("window", "missing_parameter", detail));
         }
-        (Some(window), None, None) => views
-            .window_routes(window, sort, limit)
-            .map_err(|_| unknown_window(window))?,
+        (Some(window), None, None) => {
+            views.window_routes(window, sort, limit).map_err(|_| unknown_window(window))?
+        }
         (None, from_ms, to_ms) => {
             let to_ms = to_ms.unwrap_or(now_ms);
             let from_ms = from_ms.unwrap_or(to_ms - 3_600_000);

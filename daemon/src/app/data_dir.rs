@@ -31,7 +31,8 @@ impl DataDir {
         make(path).map_err(|error| refused("cannot be made", &error))?;
         let path_buf = fs::canonicalize(path).map_err(|error| refused("cannot be read", &error))?;
         let version_file = path_buf.join("VERSION");
-        let found = read_version(&version_file).map_err(|error| refused("cannot be read", &error))?;
+        let found =
+            read_version(&version_file).map_err(|error| refused("cannot be read", &error))?;
         if let Some(version) = found
             && version > LAYOUT_VERSION
         {
@@ -120,7 +121,8 @@ mod tests {
         fs::write(folder.path().join("VERSION"), "7\n").unwrap();
         let error = DataDir::open(folder.path()).unwrap_err();
         assert!(error.to_string().contains("newer version"), "{error}");
-        let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names, ["VERSION"], "nothing is made in it");
     }
 }

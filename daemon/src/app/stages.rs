@@ -168,16 +168,12 @@ fn build(
         routes: normaliser.clone(),
     };
     let log = Arc::new(Log(journal.clone()));
-    let ingest =
-        Ingest::new(clock.clone(), log, Arc::clone(&dedupe), fingerprints, options);
+    let ingest = Ingest::new(clock.clone(), log, Arc::clone(&dedupe), fingerprints, options);
 
     let windows_secs: Vec<u32> = config.general.windows.iter().map(|window| window.secs).collect();
     let windows = windows_secs.iter().map(|secs| window_name(*secs)).collect();
-    let hub = Hub::new(
-        Arc::new(Publisher(ingest.clone())),
-        hub_settings(config, windows),
-        clock.clone(),
-    );
+    let hub =
+        Hub::new(Arc::new(Publisher(ingest.clone())), hub_settings(config, windows), clock.clone());
     let longest_secs = windows_secs.iter().copied().max().unwrap_or(1);
     let store = Store::open(path, journal.next_seq(), longest_secs)
         .map_err(|error| StartError::Refused(format!("data_dir: {error}")))?;
@@ -223,11 +219,7 @@ fn build(
 }
 
 /// Rebuilds what ids are remembered from the journal's fingerprints.
-fn remember(
-    journal: &Journal,
-    config: &Config,
-    clock: &Clock,
-) -> Result<Arc<Dedupe>, StartError> {
+fn remember(journal: &Journal, config: &Config, clock: &Clock) -> Result<Arc<Dedupe>, StartError> {
     let now_ms = clock.now_ms();
     let max_ids = config.dedupe.max_ids as u64;
     let dedupe = Arc::new(Dedupe::new(max_ids, now_ms));

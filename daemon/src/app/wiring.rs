@@ -9,7 +9,9 @@ use pulseboard::event::EventBatch;
 use pulseboard::wire::server::Aggregate;
 
 use crate::aggregate::{AtError, FrameSink, Item, Source, TickFrame, Views};
-use crate::broadcast::{Frames, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, WindowFrame};
+use crate::broadcast::{
+    Frames, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, WindowFrame,
+};
 use crate::ingest::{self, Appended, Durable, EventLog, Ingest};
 use crate::journal::{self, Journal, Tail, TailItem};
 

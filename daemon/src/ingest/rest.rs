@@ -97,8 +97,7 @@ impl Rest {
         let gzip = is_gzip(&head.headers)?;
         let idempotency_key = idempotency_key(&head.headers)?;
         let (bytes, permits) = self.read(&head.headers, body, gzip).await?;
-        let source =
-            Source { site: None, import, idempotency_key, subject: Arc::from("dev") };
+        let source = Source { site: None, import, idempotency_key, subject: Arc::from("dev") };
         let body = match format {
             Format::Json => Body::Json(bytes),
             Format::Ndjson => Body::Ndjson(bytes),
@@ -132,14 +131,18 @@ impl Rest {
         }
         let mut body = body;
         let read = self.collect(&mut body, announced.is_some(), &mut permits);
-        let packed = tokio::time::timeout(self.limits.body_timeout, read).await.map_err(|_| {
-            Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "body_timeout",
-                format!("the body did not arrive within {} s", self.limits.body_timeout.as_secs()),
-            )
-            .header(header::CONNECTION, HeaderValue::from_static("close"))
-        })??;
+        let packed =
+            tokio::time::timeout(self.limits.body_timeout, read).await.map_err(|_| {
+                Problem::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "body_timeout",
+                    format!(
+                        "the body did not arrive within {} s",
+                        self.limits.body_timeout.as_secs()
+                    ),
+                )
+                .header(header::CONNECTION, HeaderValue::from_static("close"))
+            })??;
         if !gzip {
             return Ok((packed, permits));
         }
@@ -207,7 +210,8 @@ impl Rest {
 
         let bad = || Problem::bad_request("bad_gzip", "the body is not valid gzip");
         let mut unpacked = Vec::new();
-        let mut decoder = GzDecoder::new(Bounded { out: &mut unpacked, left: self.limits.body_bytes });
+        let mut decoder =
+            GzDecoder::new(Bounded { out: &mut unpacked, left: self.limits.body_bytes });
         let mut from = 0;
         while from < packed.len() {
             let to = packed.len().min(from + 16 * 1024);
@@ -296,10 +300,7 @@ fn format(headers: &HeaderMap) -> Result<Format, Problem> {
                  event or an array) or `Content-Type: application/x-ndjson` (an event a line)"
             ),
         )
-        .header(
-            header::ACCEPT,
-            HeaderValue::from_static("application/json, application/x-ndjson"),
-        ))
+        .header(header::ACCEPT, HeaderValue::from_static("application/json, application/x-ndjson")))
     }
 }
 
@@ -394,7 +395,8 @@ mod tests {
 
     #[test]
     fn beacons_and_ndjson_names_are_taken_and_others_told_what_to_add() {
-        let kind = |value| format(&headers(header::CONTENT_TYPE, value)).map_err(|p| p.code().to_owned());
+        let kind =
+            |value| format(&headers(header::CONTENT_TYPE, value)).map_err(|p| p.code().to_owned());
         assert_eq!(kind("application/json; charset=utf-8"), Ok(Format::Json));
         assert_eq!(kind("text/plain;charset=UTF-8"), Ok(Format::Json));
         assert_eq!(kind("Application/JSONL"), Ok(Format::Ndjson));

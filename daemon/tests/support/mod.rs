@@ -35,7 +35,8 @@ impl Answer {
     }
 
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -69,9 +70,9 @@ impl Daemon {
         });
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = loop {
-            let line = stdout.next().unwrap_or_else(|| {
-                panic!("the daemon did not start: {}", stderr.lock().unwrap())
-            });
+            let line = stdout
+                .next()
+                .unwrap_or_else(|| panic!("the daemon did not start: {}", stderr.lock().unwrap()));
             if let Some(address) = line.unwrap().strip_prefix("listening on http://") {
                 break address.parse().unwrap();
             }
@@ -102,7 +103,10 @@ impl Daemon {
     }
 
     pub fn get(&self, path: &str) -> Answer {
-        self.send(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"), b"")
+        self.send(
+            &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
+            b"",
+        )
     }
 
     pub fn post(&self, content_type: &str, body: impl AsRef<[u8]>) -> Answer {
@@ -182,7 +186,8 @@ fn parse(bytes: &[u8]) -> Answer {
 fn unchunk(mut bytes: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     while let Some(end) = bytes.windows(2).position(|two| two == b"\r\n") {
-        let length = usize::from_str_radix(std::str::from_utf8(&bytes[..end]).unwrap(), 16).unwrap();
+        let length =
+            usize::from_str_radix(std::str::from_utf8(&bytes[..end]).unwrap(), 16).unwrap();
         body.extend_from_slice(&bytes[end + 2..end + 2 + length]);
         bytes = &bytes[end + 4 + length..];
     }

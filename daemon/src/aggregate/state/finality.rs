@@ -68,6 +68,7 @@ impl State {
 
     /// Adds a final tick to its minute.
     pub(super) fn fold(&mut self, tick: i64, summary: &Arc<TickSummary>) {
+        self.is_new = false;
         let minute = minute_of(tick);
         if self.open_minute.as_ref().is_some_and(|(open, _)| *open != minute) {
             self.close_minute();
@@ -98,7 +99,8 @@ impl State {
         let keep = self.final_upto.min(self.folded_upto) - SPARE;
         while let Some(tick) = self.dirty.first().copied().filter(|tick| *tick < before) {
             self.dirty.remove(&tick);
-            if let Some(summary) = self.ticks.get(tick).filter(|_| tick >= keep - super::TICKS_KEPT) {
+            if let Some(summary) = self.ticks.get(tick).filter(|_| tick >= keep - super::TICKS_KEPT)
+            {
                 self.departed.insert(tick, Arc::clone(summary));
             }
         }

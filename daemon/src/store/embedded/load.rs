@@ -51,10 +51,14 @@ impl From<rusqlite::Error> for Problem {
     fn from(error: rusqlite::Error) -> Self {
         let text = error.to_string();
         match error.sqlite_error_code() {
-            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly)
-            | Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull) => {
-                Self::Unusable(text)
-            }
+            Some(
+                ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied
+                | ErrorCode::ReadOnly
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::DiskFull,
+            ) => Self::Unusable(text),
             _ => Self::Damaged(text),
         }
     }
@@ -99,8 +103,8 @@ fn read(connection: &Connection, ticks_back: i64) -> Result<Loaded, StoreError> 
         loaded.ticks.push((row.get(0)?, Arc::new(TickSummary { totals, routes })));
     }
     let from = position.final_upto - HISTORY_TICKS as i64;
-    let mut query =
-        connection.prepare("SELECT id, revised_after, frame FROM frames WHERE id > ?1 ORDER BY id")?;
+    let mut query = connection
+        .prepare("SELECT id, revised_after, frame FROM frames WHERE id > ?1 ORDER BY id")?;
     let mut rows = query.query([schema::frame_id(from, 0)])?;
     while let Some(row) = rows.next()? {
         let (tick, secs) = schema::frame_of(row.get(0)?);

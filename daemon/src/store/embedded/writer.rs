@@ -48,18 +48,19 @@ impl Writer {
             merge(&transaction, *minute)?;
         }
         let at = commit.position;
-        transaction.prepare_cached(
-            "INSERT OR REPLACE INTO position
+        transaction
+            .prepare_cached(
+                "INSERT OR REPLACE INTO position
              (id, commit_number, applied_seq, final_upto, folded_upto, last_event_ms)
              VALUES (1, ?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![
-            at.commit as i64,
-            at.applied_seq as i64,
-            at.final_upto,
-            at.folded_upto,
-            at.last_event_ms
-        ])?;
+            )?
+            .execute(params![
+                at.commit as i64,
+                at.applied_seq as i64,
+                at.final_upto,
+                at.folded_upto,
+                at.last_event_ms
+            ])?;
         transaction.commit()?;
         self.to_merge.drain(..merging);
         self.count_parts(commit);
@@ -82,8 +83,9 @@ impl Writer {
 }
 
 fn put_ticks(connection: &Connection, commit: &Commit) -> Result<(), StoreError> {
-    let mut put = connection
-        .prepare_cached("INSERT OR REPLACE INTO ticks (tick, totals, routes) VALUES (?1, ?2, ?3)")?;
+    let mut put = connection.prepare_cached(
+        "INSERT OR REPLACE INTO ticks (tick, totals, routes) VALUES (?1, ?2, ?3)",
+    )?;
     for (tick, summary) in &commit.ticks {
         put.execute(params![tick, summary.totals.encode(), summary.routes.encode()])?;
     }
