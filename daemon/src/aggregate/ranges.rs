@@ -101,7 +101,9 @@ fn minutes(shared: &Shared, plan: Plan) -> Result<pulseboard::wire::server::Hist
     let mut before = |buckets: &mut Buckets, minute: i64| {
         while let Some(part) = parts.first_entry().filter(|part| *part.key() <= minute) {
             let (minute, summaries) = part.remove_entry();
-            summaries.iter().for_each(|summary| buckets.add(minute * MINUTE, &summary.totals));
+            for summary in &summaries {
+                buckets.add(minute * MINUTE, &summary.totals);
+            }
         }
     };
     snapshot.minutes(range, &mut |minute, blob| {
@@ -140,6 +142,8 @@ fn seconds(shared: &Shared, plan: Plan) -> Result<pulseboard::wire::server::Hist
         }
         Ok(())
     })?;
-    ticks.iter().for_each(|(tick, summary)| buckets.add(*tick, &summary.totals));
+    for (tick, summary) in &ticks {
+        buckets.add(*tick, &summary.totals);
+    }
     Ok(buckets.finish())
 }

@@ -159,6 +159,3 @@ pub(super) type Histories = Vec<WindowHistory>;
 fn history_from(head: i64) -> i64 {
     head - HISTORY_TICKS as i64 + 1
 }
-
-#[cfg(test)]
-mod tests;

@@ -172,7 +172,7 @@ impl Worker {
             let mut stats = self.shared.stats.lock();
             stats.tick = tick;
             stats.behind_ms = behind_ms;
-            stats.frame_work_ms = (self.clock.elapsed() - started).as_secs_f64() * 1e3;
+            stats.frame_work_ms = self.clock.elapsed().saturating_sub(started).as_secs_f64() * 1e3;
             let due_ms = self.shared.settings.due_ms(tick);
             stats.frame_delay_ms = (self.clock.now_ms() - due_ms).max(0) as f64;
             (stats.late_total, stats.skewed_total) = (late_total, skewed_total);
@@ -227,7 +227,7 @@ fn write(
                 shared.state.lock().committed(commit.position.commit);
                 let mut stats = shared.stats.lock();
                 stats.stored_seq = commit.position.applied_seq;
-                stats.commit_ms = (clock.elapsed() - started).as_secs_f64() * 1e3;
+                stats.commit_ms = clock.elapsed().saturating_sub(started).as_secs_f64() * 1e3;
                 stats.store_fails = false;
                 return true;
             }

@@ -174,8 +174,8 @@ impl Store {
 /// Renames a store's files out of the way.
 fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
     let named = |nth: u32, suffix: &str| path.with_extension(format!("sqlite.aside{nth}{suffix}"));
-    let free = (1..).find(|nth| !named(*nth, "").exists());
-    let nth = free.unwrap_or(u32::MAX);
+    let free = (1..1_000).find(|nth| !named(*nth, "").exists());
+    let nth = free.unwrap_or(1_000);
     for suffix in ["-wal", "-shm", ""] {
         let mut from = path.as_os_str().to_owned();
         from.push(suffix);

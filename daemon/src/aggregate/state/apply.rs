@@ -22,13 +22,12 @@ impl State {
             self.start_at(batch.get(index).arrival_tick());
         }
         while index < batch.len() {
-            index = match self.tick_for(&batch.get(index)) {
-                Some(tick) => self.count_run(tick, batch, index),
-                None => {
-                    self.count_aside(&batch.get(index));
-                    index + 1
-                }
-            };
+            if let Some(tick) = self.tick_for(&batch.get(index)) {
+                index = self.count_run(tick, batch, index);
+            } else {
+                self.count_aside(&batch.get(index));
+                index += 1;
+            }
         }
         self.applied_seq = first_seq + batch.len() as u64 - 1;
         let rows = &batch.rows()[seen..];
@@ -110,7 +109,7 @@ impl State {
         }
     }
 
-    /// Starts where the events start: nothing before `arrival_tick` is missing.
+    /// Starts where the events start, if nothing is final yet: a journal is counted from its start.
     fn start_at(&mut self, arrival_tick: i64) {
         self.is_new = false;
         if arrival_tick - super::FINAL_AFTER_SECS <= self.final_upto {

@@ -68,6 +68,7 @@ impl State {
 
     /// Adds a final tick to its minute.
     pub(super) fn fold(&mut self, tick: i64, summary: &Arc<TickSummary>) {
+        self.is_new = false;
         let minute = minute_of(tick);
         if self.open_minute.as_ref().is_some_and(|(open, _)| *open != minute) {
             self.close_minute();

@@ -14,6 +14,9 @@ use super::{Position, StoreError, load, schema};
 /// Connections kept open for the next reader; more are opened when needed, and closed after.
 const IDLE_MAX: usize = 2;
 
+/// Takes a tick or a minute and its blob.
+type Each<'a> = dyn FnMut(i64, &[u8]) -> Result<(), StoreError> + 'a;
+
 /// Opens snapshots.
 #[derive(Clone, Debug)]
 pub struct Reader {
@@ -36,14 +39,13 @@ impl Reader {
     /// A connection for a snapshot that has not begun.
     pub fn connect(&self) -> Result<Snapshot, StoreError> {
         let idle = self.idle.lock().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => {
-                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                let connection = Connection::open_with_flags(&self.path, flags)?;
-                connection.execute_batch(schema::EVERY)?;
-                connection
-            }
+        let connection = if let Some(connection) = idle {
+            connection
+        } else {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(&self.path, flags)?;
+            connection.execute_batch(schema::EVERY)?;
+            connection
         };
         Ok(Snapshot { connection: Some(connection), idle: Arc::clone(&self.idle) })
     }
@@ -66,21 +68,13 @@ impl Snapshot {
     }
 
     /// Totals of the ticks of `from..to`, ascending.
-    pub fn ticks(
-        &self,
-        (from, to): (i64, i64),
-        each: &mut dyn FnMut(i64, &[u8]) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    pub fn ticks(&self, (from, to): (i64, i64), each: &mut Each<'_>) -> Result<(), StoreError> {
         let query = "SELECT tick, totals FROM ticks WHERE tick >= ?1 AND tick < ?2 ORDER BY tick";
         self.each(query, (from, to), each)
     }
 
     /// Totals of the parts of the minutes of `from..to`, ascending.
-    pub fn minutes(
-        &self,
-        (from, to): (i64, i64),
-        each: &mut dyn FnMut(i64, &[u8]) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    pub fn minutes(&self, (from, to): (i64, i64), each: &mut Each<'_>) -> Result<(), StoreError> {
         let query = "SELECT id, totals FROM minutes WHERE id >= ?1 AND id < ?2 ORDER BY id";
         let range = (schema::part_id(from, 0), schema::part_id(to, 0));
         self.each(query, range, &mut |id, blob| each(schema::minute_of_part(id), blob))
@@ -90,7 +84,7 @@ impl Snapshot {
     pub fn minute_routes(
         &self,
         (from, to): (i64, i64),
-        each: &mut dyn FnMut(i64, &[u8]) -> Result<(), StoreError>,
+        each: &mut Each<'_>,
     ) -> Result<(), StoreError> {
         let query = "SELECT id, routes FROM minute_routes WHERE id >= ?1 AND id < ?2 ORDER BY id";
         let range = (schema::part_id(from, 0), schema::part_id(to, 0));
@@ -101,7 +95,7 @@ impl Snapshot {
         &self,
         query: &str,
         (from, to): (i64, i64),
-        each: &mut dyn FnMut(i64, &[u8]) -> Result<(), StoreError>,
+        each: &mut Each<'_>,
     ) -> Result<(), StoreError> {
         let mut query = self.connection().prepare_cached(query)?;
         let mut rows = query.query([from, to])?;
