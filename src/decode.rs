@@ -220,3 +220,6 @@ const JSON_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 fn without_bom(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
+
+#[cfg(test)]
+mod tests;

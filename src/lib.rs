@@ -12,7 +12,12 @@
 pub mod accesslog;
 pub mod decode;
 pub mod event;
+pub mod filter;
 pub mod limits;
+pub mod rollup;
 pub mod route;
+pub mod sketch;
+pub mod tick;
 pub mod validate;
+pub mod window;
 pub mod wire;

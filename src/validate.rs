@@ -79,7 +79,7 @@ impl Code {
         (Code::NotAnObject, "an event is a JSON object"),
         (Code::BadText, "a text must be valid Unicode, without half surrogate pairs"),
         (Code::BadNumber, "a number must fit a 64-bit floating point number"),
-        (Code::TooDeep, "values must not be nested more than 128 deep"),
+        (Code::TooDeep, "values must not be nested more than 32 deep"),
         (Code::EventTooLarge, "one event is at most limits.event_bytes of JSON"),
         (Code::MissingField, "type and route are required"),
         (Code::UnknownField, "only the fields of the event table; extras go in props"),

@@ -10,6 +10,7 @@ use std::fmt;
 use serde::de::{Deserializer as _, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::value::{DEPTH_MAX, TOO_DEEP};
 use super::{DecodeError, Decoded, Report, item};
 use crate::validate::{Code, Refusal, Refusals, Rules};
 
@@ -43,8 +44,9 @@ pub(super) fn explain(text: &str, error: &sonic_rs::Error) -> Refusal {
     }
     // It is JSON, so what failed is what a value says. Only the parser's own sentence tells.
     let said = error.to_string().to_lowercase();
-    if said.contains("recursion") {
-        return Refusal::of_item(Code::TooDeep, "values are nested more than 128 deep");
+    if said.contains(TOO_DEEP) {
+        let message = format!("values are nested more than {DEPTH_MAX} deep");
+        return Refusal::of_item(Code::TooDeep, message);
     }
     if said.contains("surrogate") || said.contains("unicode") {
         let message = "a text has half of a surrogate pair, which is no character";

@@ -166,23 +166,23 @@ impl<'de> Visitor<'de> for ItemSeed<'_> {
                     if event.first_sight_of(field) {
                         map.next_value_seed(Value { event: &mut event, field })?;
                     } else {
-                        map.next_value_seed(Skip)?;
+                        map.next_value_seed(Skip::default())?;
                     }
                 }
                 Key::Unknown(name) => {
                     if event.refusal.is_none() {
                         event.refuse(validate::unknown(&name));
                     }
-                    map.next_value_seed(Skip)?;
+                    map.next_value_seed(Skip::default())?;
                 }
-                Key::Known(_) => map.next_value_seed(Skip)?,
+                Key::Known(_) => map.next_value_seed(Skip::default())?,
             }
         }
         Ok(event.finish(text_len))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Outcome, A::Error> {
-        while seq.next_element_seed(Skip)?.is_some() {}
+        while seq.next_element_seed(Skip::default())?.is_some() {}
         Ok(not_an_object("an array"))
     }
 

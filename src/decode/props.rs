@@ -22,7 +22,7 @@ pub(super) fn read<'de, A: MapAccess<'de>>(
     let mut keys = Keys::default();
     while let Some(()) = map.next_key_seed(PropKey { event: &mut *event, keys: &mut keys })? {
         if event.refusal.is_some() {
-            map.next_value_seed(Skip)?;
+            map.next_value_seed(Skip::default())?;
         } else {
             map.next_value_seed(PropValue { event: &mut *event, keys: &keys })?;
         }
@@ -196,12 +196,12 @@ impl<'de> Visitor<'de> for PropValue<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
         self.refuse("an array");
-        Skip.visit_seq(seq)
+        Skip::default().visit_seq(seq)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         self.refuse("an object");
-        Skip.visit_map(map)
+        Skip::default().visit_map(map)
     }
 }
 

@@ -71,7 +71,7 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
         self.event.refuse(validate::wrong_type(self.field, "an array"));
-        Skip.visit_seq(seq)
+        Skip::default().visit_seq(seq)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
@@ -79,14 +79,31 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
             return props::read(self.event, map);
         }
         self.event.refuse(validate::wrong_type(self.field, "an object"));
-        Skip.visit_map(map)
+        Skip::default().visit_map(map)
     }
 }
 
-/// Reads a value and forgets it, within the parser's bound on depth (its own way of ignoring a
-/// value has none).
-#[derive(Clone, Copy)]
-pub(super) struct Skip;
+/// How deep values may be nested. No field holds more than an object of scalars, so that this is
+/// what a refused event may hold and still be told what else is wrong with it.
+pub(super) const DEPTH_MAX: u8 = 32;
+/// What the parser is told where values are nested deeper.
+pub(super) const TOO_DEEP: &str = "nested too deep";
+
+/// Reads a value and forgets it. Bounded in depth, as the parser's own way of ignoring a value is
+/// not.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Skip {
+    depth: u8,
+}
+
+impl Skip {
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+        if self.depth == DEPTH_MAX {
+            return Err(E::custom(TOO_DEEP));
+        }
+        Ok(Self { depth: self.depth + 1 })
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Skip {
     type Value = ();
@@ -128,13 +145,15 @@ impl<'de> Visitor<'de> for Skip {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(Skip)?.is_some() {}
+        let inner = self.deeper()?;
+        while seq.next_element_seed(inner)?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while map.next_key_seed(Skip)?.is_some() {
-            map.next_value_seed(Skip)?;
+        let inner = self.deeper()?;
+        while map.next_key_seed(inner)?.is_some() {
+            map.next_value_seed(inner)?;
         }
         Ok(())
     }

@@ -75,7 +75,7 @@ fn summary(aggregate: &Aggregate, zone: &TimeZone) -> String {
         })
         .collect();
     if !routes.is_empty() {
-        let wide = routes.iter().map(|(route, _)| route.chars().count()).max().unwrap_or(0).max(5);
+        let wide = routes.iter().map(|(route, _)| format::cells(route)).max().unwrap_or(0).max(5);
         lines.push(std::format!(
             "  {:<wide$}{:>10} {:>10} {:>10}",
             "route",
@@ -83,9 +83,10 @@ fn summary(aggregate: &Aggregate, zone: &TimeZone) -> String {
             "errors",
             "p95"
         ));
-        lines.extend(
-            routes.iter().map(|(route, numbers)| std::format!("  {route:<wide$}{numbers}")),
-        );
+        lines.extend(routes.iter().map(|(route, numbers)| {
+            let blank = " ".repeat(wide - format::cells(route).min(wide));
+            std::format!("  {route}{blank}{numbers}")
+        }));
     }
     lines.push(String::new());
     lines.join("\n")

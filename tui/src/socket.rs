@@ -94,7 +94,7 @@ fn refusal(response: &http::Response<Option<Vec<u8>>>) -> OpenError {
         text("detail").or_else(|| text("title")).unwrap_or_else(|| format!("it answered {status}"));
     match status.as_u16() {
         401 | 403 => OpenError::Denied(reason),
-        429 | 500..=599 => {
+        429 | 500 | 502..=504 => {
             let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
             let retry_after = seconds.and_then(|text| text.parse().ok()).map(Duration::from_secs);
             OpenError::Refused { reason, retry_after }

@@ -36,7 +36,7 @@ impl Target {
     /// Reads `http://host:port[/base]`; a bare `host:port` is taken as http.
     pub fn parse(url: &str, token: Option<String>) -> Result<Self, TargetError> {
         let bad = || TargetError::NotAUrl(url.to_owned());
-        let text = url.trim().trim_end_matches('/');
+        let text = url.trim();
         let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let uri: Uri = full.parse().map_err(|_| bad())?;
         match uri.scheme() {
@@ -45,6 +45,11 @@ impl Target {
             None => return Err(bad()),
         }
         let authority = uri.authority().cloned().ok_or_else(bad)?;
+        // Nothing but a host, or a host and a port that is a number.
+        let has_more = authority.as_str().len() > authority.host().len();
+        if authority.host().is_empty() || (has_more && authority.port_u16().is_none()) {
+            return Err(bad());
+        }
         let token = token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
         if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err(TargetError::Token);
@@ -123,8 +128,10 @@ mod tests {
 
     #[test]
     fn a_bad_address_says_what_to_write() {
-        let error = Target::parse("http://", None).unwrap_err().to_string();
-        assert!(error.contains("http://127.0.0.1:3000"), "{error}");
+        for bad in ["http://", "", "http:", "http://:3000", "http://h:x", "a b", "http://h:"] {
+            let error = Target::parse(bad, None).unwrap_err().to_string();
+            assert!(error.contains("http://127.0.0.1:3000"), "{bad}: {error}");
+        }
         let error = Target::parse("https://h", None).unwrap_err().to_string();
         assert!(error.contains("ssh -L"), "{error}");
     }

@@ -50,6 +50,10 @@ await shot("desk-focus", {
 await shot("desk-zoom200", { size: { width: 720, height: 450 }, full: true });
 await shot("phone-dark", { size: PHONE, full: true });
 await shot("phone-light", { size: PHONE, scheme: "light", full: true });
+await shot("phone-paused", {
+  size: PHONE,
+  act: async (page) => [await page.locator(".button.pause").click(), await wait(2_300)],
+});
 await shot("first-run", { url: empty.url });
 await shot("first-run-phone", { url: empty.url, size: PHONE, scheme: "light", full: true });
 await shot("wall", { path: "/?wall", size: { width: 1920, height: 1080 } });

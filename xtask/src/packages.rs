@@ -70,6 +70,11 @@ pub(crate) fn chromium() -> anyhow::Result<PathBuf> {
     find().context("chromium was installed and is not there")
 }
 
+/// `jq`, which a recipe of README.md uses.
+pub(crate) fn jq() -> anyhow::Result<()> {
+    which("jq").map_or_else(|| apt_install(&["jq"]), |_| Ok(()))
+}
+
 /// A folder whose `python3` has the `websockets` package: a client that is not ours.
 pub(crate) fn python() -> anyhow::Result<PathBuf> {
     let has_it = |python: &Path| {

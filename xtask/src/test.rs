@@ -46,6 +46,9 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         steps.leave_out("python: websockets", &format!("{error:#}"));
         PathBuf::new()
     });
+    if let Err(error) = packages::jq() {
+        steps.leave_out("recipes of README.md", &format!("{error:#}"));
+    }
     steps.step("rust: tests", || plainly(with_tools(&mut tests(), &python)));
 
     if !page || !built {

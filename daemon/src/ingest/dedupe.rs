@@ -17,7 +17,7 @@ use pulseboard::limits;
 use thiserror::Error;
 
 use ledger::Ledger;
-use shard::{Shard, Sizes};
+use shard::{Shard, Sizes, TOUCHED};
 
 const SHARDS: usize = 64;
 /// From this many ids on a call sorts them by shard, to lock each once.
@@ -40,12 +40,20 @@ pub struct Dedupe {
 pub struct DedupeFull;
 
 impl Dedupe {
-    /// An empty memory of at most `max_ids` ids.
+    /// An empty memory of at most `max_ids` ids, with the longest horizon.
     pub fn new(max_ids: u64, now_ms: i64) -> Self {
-        let ledger = Ledger::new(max_ids.max(1), secs(now_ms));
-        let sizes = Sizes::for_ids(max_ids.max(1).div_ceil(SHARDS as u64) as usize);
+        Self::with_horizon(max_ids, limits::HORIZON_MS, now_ms)
+    }
+
+    /// An empty memory of at most `max_ids` ids with a horizon of `horizon_ms`, which is taken to
+    /// be 65 s to 24 h.
+    pub fn with_horizon(max_ids: u64, horizon_ms: i64, now_ms: i64) -> Self {
+        let horizon_secs = secs(horizon_ms.min(limits::HORIZON_MS)).max(LEAST_SECS);
+        let ledger = Ledger::new(max_ids.max(1), horizon_secs, secs(now_ms));
+        let share = max_ids.max(1).div_ceil(SHARDS as u64) as usize;
+        let shard = |index| Mutex::new(Shard::new(Sizes::for_ids(share, index, SHARDS)));
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::new(Shard::new(sizes))).collect(),
+            shards: (0..SHARDS).map(shard).collect(),
             cutoff_secs: AtomicU32::new(ledger.cutoff_secs()),
             ledger: Mutex::new(ledger),
         }
@@ -91,9 +99,12 @@ impl Dedupe {
         } else {
             for_each_shard(fingerprints, |shard, indices| {
                 let mut shard = self.shards[shard].lock();
-                for index in indices {
-                    let index = *index as usize;
-                    note(index, shard.insert(fingerprints[index], now_secs, cutoff_secs));
+                for indices in indices.chunks(TOUCHED) {
+                    shard.touch(indices.iter().map(|index| fingerprints[*index as usize]));
+                    for index in indices {
+                        let index = *index as usize;
+                        note(index, shard.insert(fingerprints[index], now_secs, cutoff_secs));
+                    }
                 }
             });
         }
@@ -131,19 +142,28 @@ impl Dedupe {
             self.cutoff_secs.store(ledger.cutoff_secs(), Ordering::Release);
         }
         let cutoff_secs = self.cutoff_secs.load(Ordering::Acquire);
-        for_each_shard(fingerprints, |shard, indices| {
-            let mut shard = self.shards[shard].lock();
-            for index in indices {
-                let index = *index as usize;
-                let Some(arrival_ms) = arrivals_ms.get(index) else { continue };
-                let arrival_secs = secs(*arrival_ms);
-                if arrival_secs >= cutoff_secs
-                    && let Some(older) = shard.load(fingerprints[index], arrival_secs, cutoff_secs)
-                {
-                    repeated.push(older);
-                }
+        let mut load = |shard: &mut Shard, index: usize| {
+            let Some(arrival_ms) = arrivals_ms.get(index) else { return };
+            let arrival_secs = secs(*arrival_ms);
+            if arrival_secs >= cutoff_secs {
+                repeated.extend(shard.load(fingerprints[index], arrival_secs, cutoff_secs));
             }
-        });
+        };
+        if fingerprints.len() < SORT_FROM {
+            for (index, id) in fingerprints.iter().enumerate() {
+                load(&mut self.shard(*id).lock(), index);
+            }
+        } else {
+            for_each_shard(fingerprints, |shard, indices| {
+                let mut shard = self.shards[shard].lock();
+                for indices in indices.chunks(TOUCHED) {
+                    shard.touch(indices.iter().map(|index| fingerprints[*index as usize]));
+                    for index in indices {
+                        load(&mut shard, *index as usize);
+                    }
+                }
+            });
+        }
         if !repeated.is_empty() {
             let mut ledger = self.ledger.lock();
             for arrival_secs in repeated {
@@ -179,8 +199,8 @@ impl Dedupe {
     }
 }
 
-/// The longest an id is remembered, in seconds.
-const REMEMBERED_SECS: u32 = (limits::HORIZON_MS / 1_000) as u32 + limits::FINAL_AFTER_SECS as u32;
+/// The least that is remembered, and the least the horizon says.
+const LEAST_SECS: u32 = limits::FINAL_AFTER_SECS as u32;
 
 fn shard_of(id: u128) -> usize {
     (id >> 122) as usize

@@ -432,3 +432,6 @@ impl Drop for InflightBytes<'_> {
         self.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,14 +47,14 @@ pub fn of_screen(state: &State) -> Vec<Binding> {
     if state.is_paused() {
         keys.push(key("g", "live", "go back to live (so does space)"));
     } else {
-        keys.push(key("space", "pause", "hold the picture; what comes meanwhile is kept"));
+        keys.push(key("space", "pause", "hold the picture; nothing is lost meanwhile"));
     }
     if state.shape() == Shape::Compact {
         keys.push(key("c", "chart", "show the next chart"));
     }
     if state.has_routes() {
-        keys.push(key("s", "sort", "sort the routes by the next column (or click a heading)"));
-        keys.push(key("↑↓", "select", "select a route (also j k, Home End, the wheel, a click)"));
+        keys.push(key("s", "sort", "sort by the next column, or click a heading"));
+        keys.push(key("↑↓", "select", "select a route; also j k, wheel, click"));
     }
     if state.routes.selected.is_some() {
         keys.push(quiet("esc", "let go of the selected route"));
@@ -65,8 +65,8 @@ pub fn of_screen(state: &State) -> Vec<Binding> {
 /// The keys of every screen.
 pub fn everywhere() -> Vec<Binding> {
     vec![
-        key("t", "theme", "next theme: dark, light, high contrast, the terminal's own"),
+        key("t", "theme", "dark, light, high contrast, terminal's own"),
         key("?", "help", "this help"),
-        key("q", "quit", "quit (so does Ctrl-C; Ctrl-Z suspends, Ctrl-L draws anew)"),
+        key("q", "quit", "quit; Ctrl-Z suspends, Ctrl-L draws anew"),
     ]
 }

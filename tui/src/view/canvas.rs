@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn bars_end_in_eighths() {
         assert_eq!(bar(0.5, 4), "██");
-        assert_eq!(bar(0.321, 12), "███▊");
+        assert_eq!(bar(0.321, 12), "███▉");
         assert_eq!(bar(0.0, 4), "");
         assert_eq!(bar(7.0, 2), "██");
     }

@@ -81,11 +81,12 @@ pub(super) fn meaning_now(picture: Option<&Picture>, measure: Measure) -> Meanin
     }
 }
 
-/// The colour of an error rate of 0..1.
+/// The colour of an error rate of 0..1, decided by the rate as it is written, so that no 1.0 % has
+/// a mark and another none.
 pub(super) fn of_rate(rate: f64) -> Meaning {
-    match rate {
-        rate if rate >= 0.05 => Meaning::Bad,
-        rate if rate >= 0.01 => Meaning::Warn,
+    match (rate * 1_000.0).round() {
+        tenths if tenths >= 50.0 => Meaning::Bad,
+        tenths if tenths >= 10.0 => Meaning::Warn,
         _ => Meaning::Ok,
     }
 }
@@ -147,7 +148,7 @@ fn details(picture: &Picture, measure: Measure) -> Vec<String> {
         Measure::Users => vec![format!("{} sessions", format::count(aggregate.active_sessions))],
         Measure::Errors => vec![
             format!("{} of {}", format::count(aggregate.errors), format::count(aggregate.events)),
-            format::count(aggregate.errors),
+            format!("{} errors", format::count(aggregate.errors)),
         ],
         Measure::Latency => aggregate.latency_ms.map_or_else(Vec::new, |latency| {
             let [p50, p99, max] = [latency.p50, latency.p99, latency.max].map(format::millis);

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use ratatui::text::Span;
 
 /// `1,284.2`; one decimal always, so that it does not jump.
 pub fn rate(per_second: f64) -> String {
@@ -66,6 +67,11 @@ pub fn duration(seconds: i64) -> String {
         seconds if seconds < 3_600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
         seconds => format!("{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
     }
+}
+
+/// Cells a text takes.
+pub fn cells(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { Span::raw(text).width() }
 }
 
 /// Text from outside with nothing in it that could move the cursor, turn the direction of writing

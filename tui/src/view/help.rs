@@ -8,11 +8,12 @@ use super::pen::Pen;
 use crate::state::keys::{self, Binding};
 use crate::theme::Meaning;
 
-const WIDTH_MAX: u16 = 78;
-const SIGNS: [(&str, &str, Meaning); 3] = [
-    ("!  !!", "an error rate of at least 1 %, of at least 5 %", Meaning::Warn),
+const WIDTH_MAX: u16 = 60;
+const SIGNS: [(&str, &str, Meaning); 4] = [
+    ("!  !!", "error rate from 1 %, from 5 % on", Meaning::Warn),
     ("▾", "the column the routes are sorted by", Meaning::Accent),
-    ("late", "events that came too late for these ticks, skewed: from clocks ahead", Meaning::Text),
+    ("late", "events too late for the seconds shown", Meaning::Text),
+    ("skewed", "events from clocks ahead of the daemon's", Meaning::Text),
 ];
 
 /// Draws it.
@@ -29,10 +30,11 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) {
         width: wide,
         height,
     };
-    for cell in place.positions() {
+    let margin = Rect { x: place.x - 1, width: place.width + 2, ..place };
+    for cell in margin.positions() {
         pen.buffer[cell].reset();
     }
-    pen.buffer.set_style(place, pen.theme.ground().remove_modifier(Modifier::DIM));
+    pen.buffer.set_style(margin, pen.theme.ground().remove_modifier(Modifier::DIM));
     let inner = pen.frame(place);
     let text = pen.theme.strong(Meaning::Text);
     pen.text(place.x + 2, place.y, place.right() - 1, " help ", text);

@@ -4,9 +4,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use ratatui::text::Span;
 
-use super::{Hits, Look};
+use super::{Hits, Look, format};
 use crate::state::{Shape, State};
 use crate::theme::{Meaning, Theme};
 
@@ -71,7 +70,7 @@ impl Pen<'_> {
 
 /// Cells a text takes.
 pub(super) fn width(text: &str) -> u16 {
-    if text.is_ascii() { text.len() as u16 } else { Span::raw(text).width() as u16 }
+    format::cells(text) as u16
 }
 
 /// The text, or its head and tail around an ellipsis where it is wider than `cells`.
@@ -108,7 +107,7 @@ mod tests {
     fn a_long_route_keeps_its_head_and_its_tail() {
         assert_eq!(shorten("/api/v1/products/:id/reviews", 15), "/api/v1…reviews");
         assert_eq!(shorten("/short", 15), "/short");
-        assert_eq!(width(&shorten("/日本語日本語日本語", 9)), 9);
+        assert_eq!(shorten("/日本語日本語日本語", 9), "/日…本語");
         assert_eq!(shorten("/abc", 0), "");
     }
 }

@@ -179,7 +179,7 @@ fn headings(pen: &mut Pen<'_>, area: Rect, columns: &Columns) {
     let sorted = pen.state.routes.column;
     if sorted == Column::Route {
         let accent = pen.theme.strong(Meaning::Accent);
-        pen.text(end - 1, area.y, area.right() - 1, "▾ ", accent);
+        pen.text(start, area.y, area.right() - 1, "▾", accent);
     }
     pen.hits.add(
         Rect { x: start, width: end - start, height: 1, ..area },
@@ -187,7 +187,7 @@ fn headings(pen: &mut Pen<'_>, area: Rect, columns: &Columns) {
     );
     let mut heading = |name: &str, end: u16, column: Option<Column>| {
         let is_sorted = column == Some(sorted);
-        let label = format!(" {name}{} ", if is_sorted { "▾" } else { "" });
+        let label = format!(" {}{name} ", if is_sorted { "▾" } else { "" });
         let style = if is_sorted {
             pen.theme.strong(Meaning::Accent)
         } else {

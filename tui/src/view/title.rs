@@ -151,7 +151,8 @@ fn standing(pen: &Pen<'_>, short: bool) -> (String, Style) {
         return (text, theme.strong(Meaning::Warn));
     }
     if let Some(away) = away {
-        let seen = at.filter(|_| !short).map(|at| format!(", last seen {at}")).unwrap_or_default();
+        let seen = if short { "seen" } else { "last seen" };
+        let seen = at.map(|at| format!(", {seen} {at}")).unwrap_or_default();
         let meaning =
             if matches!(state.link, Link::Denied { .. }) { Meaning::Bad } else { Meaning::Warn };
         return (format!("{away}{seen}"), theme.strong(meaning));

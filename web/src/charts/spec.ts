@@ -69,6 +69,7 @@ function topScale(least: number): uPlot.Scale {
   };
 }
 
+/** Dashed lines across the plot, each with its meaning in words above it, or below where there is no room. */
 function drawThresholds(thresholds: Threshold[]): (u: uPlot) => void {
   return (u) => {
     const { ctx, bbox } = u;
@@ -76,10 +77,12 @@ function drawThresholds(thresholds: Threshold[]): (u: uPlot) => void {
     ctx.save();
     ctx.font = `${12 * px}px system-ui, sans-serif`;
     ctx.textAlign = "left";
-    ctx.textBaseline = "bottom";
     for (const { value, token, label } of thresholds) {
       const y = Math.round(u.valToPos(value, "y", true)) + 0.5;
       if (y < bbox.top) continue;
+      const x = bbox.left + 8 * px;
+      const above = y - bbox.top > 16 * px;
+      const baseline = above ? y - 2 * px : y + 3 * px;
       ctx.lineWidth = px;
       ctx.strokeStyle = color(token);
       ctx.setLineDash([4 * px, 4 * px]);
@@ -87,13 +90,14 @@ function drawThresholds(thresholds: Threshold[]): (u: uPlot) => void {
       ctx.moveTo(bbox.left, y);
       ctx.lineTo(bbox.left + bbox.width, y);
       ctx.stroke();
-      // The line may pass behind the words.
+      // Data may pass behind the words: they stand on a rim of the card's colour.
       ctx.setLineDash([]);
+      ctx.textBaseline = above ? "bottom" : "top";
       ctx.lineWidth = 4 * px;
       ctx.strokeStyle = color("surface");
-      ctx.strokeText(label, bbox.left + 8 * px, y - 2 * px);
+      ctx.strokeText(label, x, baseline);
       ctx.fillStyle = color(token);
-      ctx.fillText(label, bbox.left + 8 * px, y - 2 * px);
+      ctx.fillText(label, x, baseline);
     }
     ctx.restore();
   };

@@ -15,13 +15,15 @@ function curlLine(origin: string): string {
 }
 
 function fetchLine(origin: string): string {
-  const event = JSON.stringify(EXAMPLE)
-    .replace(/"(\w+)":/g, " $1: ")
-    .replace(/}$/, " }");
+  const event = JSON.stringify(EXAMPLE, null, 1)
+    .replace(/"(\w+)":/g, "$1:")
+    .replace(/\n\s*/g, " ");
   return [
     `fetch("${origin}/api/events", {`,
     `  method: "POST",`,
-    `  body: JSON.stringify(${event}),`,
+    "  body: JSON.stringify(",
+    `    ${event}`,
+    "  ),",
     "});",
   ].join("\n");
 }

@@ -153,7 +153,7 @@ test("polling moves the picture and says so", () => {
   });
   const state = run(start, first, fed({ kind: "polled", snapshot: polled, attempt: 4, retryAtMs: NOW }));
   expect(shownRoom(state)?.history.numbers.events).toEqual([8, 9, 10, 6, 7]);
-  expect(statusOf(state, NOW).detail).toBe("every 2 s, no socket");
+  expect(statusOf(state, NOW).detail).toBe("every 2 s over REST");
   expect(endName(state)).toBe("now");
 });
 

@@ -52,7 +52,7 @@ export function statusOf(state: State, nowMs: number): Status {
       return {
         light: "late",
         word: room ? `polling ${clock(room.tick)}` : "polling",
-        detail: "every 2 s, no socket",
+        detail: "every 2 s over REST",
         stale: false,
       };
     case "live": {
