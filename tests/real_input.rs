@@ -13,8 +13,8 @@ use pulseboard::route::Normaliser;
 use pulseboard::validate::Rules;
 use serde_json::{Value, json};
 
-/// 2015-09-13T00:00:00Z, the end of the day.
-const NOW_MS: i64 = 1_442_102_400_000;
+/// 2015-09-13T00:02:00Z, after the end of the day.
+const NOW_MS: i64 = 1_442_102_520_000;
 
 /// The directory of a data set; `None` where it may be missing.
 fn data(set: &str) -> Option<PathBuf> {

@@ -6,16 +6,34 @@
 //! counts: that was decided when the event was journaled. Started by `app`.
 
 mod history;
+mod looking_back;
+mod ranges;
+mod shared;
+mod source;
+mod state;
+#[cfg(test)]
+mod tests;
 mod views;
+mod worker;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
 
 use pulseboard::wire::server::{Aggregate, History};
 
+use crate::clock::Clock;
+use crate::store::embedded::Store;
+use shared::Shared;
+use state::State;
+use worker::Worker;
+
 pub use history::HistorySlice;
-pub use views::{
-    AtError, RangeError, RangeHistory, RouteSort, Routes, Stats, Views, ViewsError, WindowError,
-};
+pub use pulseboard::window::{RouteSort, Routes};
+pub use source::{Item, Source};
+pub use views::{AtError, RangeError, RangeHistory, Stats, Views, ViewsError, WindowError};
 
 /// What the aggregator is told at start.
 #[derive(Clone, Debug)]
@@ -35,6 +53,79 @@ impl Default for Settings {
             grace_ms: 250,
             routes_per_tick: pulseboard::limits::ROUTES_PER_TICK,
         }
+    }
+}
+
+impl Settings {
+    /// When the frame of a tick leaves, Unix ms.
+    fn due_ms(&self, tick: i64) -> i64 {
+        (tick + 1) * 1_000 + self.grace_ms as i64
+    }
+
+    /// The newest tick whose frame is due.
+    fn due_tick(&self, now_ms: i64) -> i64 {
+        (now_ms - self.grace_ms as i64).div_euclid(1_000) - 1
+    }
+}
+
+/// Starts counting behind what the store holds. `source` must give the events after
+/// `store.applied_seq()`; `sink` is given every frame.
+pub fn spawn(
+    source: impl Source + 'static,
+    clock: Clock,
+    settings: Settings,
+    store: Store,
+    sink: Arc<dyn FrameSink>,
+) -> std::io::Result<Handle> {
+    let (shared, worker) = build(Box::new(source), clock, settings, store, sink)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&stop);
+    let builder = std::thread::Builder::new().name("aggregate".into());
+    let thread = builder.spawn(move || worker.run(&seen))?;
+    Ok(Handle { views: Views(shared), stop, thread: Mutex::new(Some(thread)) })
+}
+
+fn build(
+    source: Box<dyn Source>,
+    clock: Clock,
+    settings: Settings,
+    store: Store,
+    sink: Arc<dyn FrameSink>,
+) -> std::io::Result<(Arc<Shared>, Worker)> {
+    let (loaded, writer, reader) = store.into_parts();
+    let (state, histories) = State::restore(&settings, loaded, clock.now_ms());
+    let shared = Arc::new(Shared::new(settings, state, histories, reader));
+    let worker = Worker::new(Arc::clone(&shared), clock, source, sink, writer)?;
+    Ok((shared, worker))
+}
+
+/// A running aggregator.
+pub struct Handle {
+    views: Views,
+    stop: Arc<AtomicBool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Handle {
+    /// The read side.
+    pub fn views(&self) -> Views {
+        self.views.clone()
+    }
+
+    /// Counts what is durable by now, stores it, and ends. Blocks, some ms as a rule, 10 s at most;
+    /// a second call does nothing.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.lock().take() {
+            // A panic there was reported by its thread.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -1,1 +1,215 @@
-//! What REST answers besides ingest: events, aggregates, history, routes, health, metrics, assets.
+//! What REST answers: events in, and events, aggregates, history, routes, health and metrics out,
+//! and the dashboard's files.
+//!
+//! Routing and the shapes of answers only; every number comes from a stage's read side. Queries
+//! that may touch disk run off the async threads. Built by [`crate::app`].
+
+pub mod assets;
+pub mod events;
+pub mod health;
+pub mod metrics;
+pub mod problem;
+pub mod query;
+pub mod windows;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use pulseboard::filter::Filter;
+use pulseboard::route::Normaliser;
+
+use self::problem::{Problem, json};
+use self::query::Parameters;
+use crate::aggregate::Views;
+use crate::broadcast::Hub;
+use crate::clock::Clock;
+use crate::ingest::Ingest;
+use crate::ingest::dedupe::Dedupe;
+use crate::ingest::rest::Rest;
+use crate::journal::Journal;
+
+/// The read sides of the stages, shared by all requests.
+pub struct Stages {
+    /// `POST /api/events`.
+    pub rest: Rest,
+    /// Counters of the pipeline.
+    pub ingest: Ingest,
+    /// Whose horizon metrics show.
+    pub dedupe: Arc<Dedupe>,
+    /// Raw events.
+    pub journal: Journal,
+    /// Numbers.
+    pub views: Views,
+    /// Sockets.
+    pub hub: Arc<Hub>,
+    /// The time.
+    pub clock: Clock,
+    /// How routes are normalised, in filters too.
+    pub normaliser: Arc<Normaliser>,
+    /// What `/metrics` renders.
+    pub metrics: metrics::Metrics,
+    /// Whether the daemon is on its way out.
+    pub stopping: Arc<std::sync::atomic::AtomicBool>,
+}
+
+type Shared = State<Arc<Stages>>;
+
+/// Routes of everything but the socket.
+pub fn router(stages: Arc<Stages>) -> Router {
+    let get_only = |handler: MethodRouter<Arc<Stages>>| {
+        handler.fallback(|method, uri| not_allowed(method, uri, "GET, HEAD"))
+    };
+    Router::new()
+        .route(
+            "/api/events",
+            post(post_events)
+                .get(get_events)
+                .fallback(|method, uri| not_allowed(method, uri, "GET, HEAD, POST")),
+        )
+        .route("/api/aggregates", get_only(get(get_aggregates)))
+        .route("/api/history", get_only(get(get_history)))
+        .route("/api/routes", get_only(get(get_routes)))
+        .route("/api/export", get_only(get(|| async { Problem::not_available("export") })))
+        .route(
+            "/api/openapi.json",
+            get_only(get(|| async { Problem::not_available("the OpenAPI document") })),
+        )
+        .route(
+            "/health",
+            get_only(get(|| async { json(StatusCode::OK, &health::Alive::default()) })),
+        )
+        .route("/health/ready", get_only(get(get_ready)))
+        .route("/metrics", get_only(get(get_metrics)))
+        .fallback(assets::serve)
+        .with_state(stages)
+        .layer(axum::middleware::map_response(security_headers))
+}
+
+async fn security_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let fixed: [(HeaderName, &'static str); 3] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+async fn not_allowed(method: Method, uri: Uri, allow: &'static str) -> Response {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        format!("{method} is not answered at {}; {allow} are", uri.path()),
+    )
+    .header(header::ALLOW, HeaderValue::from_static(allow))
+    .into_response()
+}
+
+async fn post_events(State(stages): Shared, request: Request<Body>) -> Response {
+    stages.rest.post(request).await
+}
+
+impl Stages {
+    fn filter(&self, expression: &str) -> Result<Filter, Problem> {
+        Filter::parse(expression, &self.normaliser)
+            .map_err(|error| Problem::query("filter", "bad_filter", error.to_string()))
+    }
+
+    /// Lets counting catch up with what was acknowledged before this request, so that a query
+    /// right after a post sees it. Gives up when the aggregator is far behind.
+    fn settle(&self) {
+        let newest = self.journal.next_seq() - 1;
+        let waited = self.views.wait_applied(newest, std::time::Duration::from_secs(2));
+        if let Err(error) = waited {
+            tracing::debug!(%error, "a query answers from what is counted so far");
+        }
+    }
+}
+
+/// Runs a query off the async threads.
+async fn blocking<T: serde::Serialize + Send + 'static>(
+    stages: Arc<Stages>,
+    query: impl FnOnce(&Stages) -> Result<T, Problem> + Send + 'static,
+) -> Response {
+    let answer = tokio::task::spawn_blocking(move || {
+        let started = stages.clock.elapsed();
+        let answer = query(&stages);
+        stages.metrics.query(stages.clock.elapsed().saturating_sub(started));
+        answer.map(|value| json(StatusCode::OK, &value))
+    });
+    match answer.await {
+        Ok(Ok(response)) => response,
+        Ok(Err(problem)) => problem.into_response(),
+        Err(_) => Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the query failed; the daemon's log says why",
+        )
+        .into_response(),
+    }
+}
+
+async fn get_events(State(stages): Shared, uri: Uri) -> Response {
+    blocking(stages, move |stages| {
+        let parameters = Parameters::parse(uri.query(), events::PARAMETERS)?;
+        let now_ms = stages.clock.now_ms();
+        let asked = events::Asked::read(&parameters, now_ms, |text| stages.filter(text))?;
+        Ok(events::page(&stages.journal, &asked))
+    })
+    .await
+}
+
+async fn get_aggregates(State(stages): Shared, uri: Uri) -> Response {
+    blocking(stages, move |stages| {
+        let parameters = Parameters::parse(uri.query(), &["window", "since", "at", "filter"])?;
+        windows::aggregates(&stages.views, &parameters)
+    })
+    .await
+}
+
+async fn get_history(State(stages): Shared, uri: Uri) -> Response {
+    blocking(stages, move |stages| {
+        let parameters = Parameters::parse(uri.query(), &["from", "to", "step", "filter"])?;
+        stages.settle();
+        windows::history(&stages.views, &parameters, stages.clock.now_ms())
+    })
+    .await
+}
+
+async fn get_routes(State(stages): Shared, uri: Uri) -> Response {
+    blocking(stages, move |stages| {
+        let parameters =
+            Parameters::parse(uri.query(), &["window", "from", "to", "limit", "sort", "filter"])?;
+        stages.settle();
+        windows::routes(&stages.views, &parameters, stages.clock.now_ms())
+    })
+    .await
+}
+
+async fn get_ready(State(stages): Shared) -> Response {
+    let ready = health::readiness(&stages);
+    let status =
+        if ready.takes_events() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json(status, &ready)
+}
+
+async fn get_metrics(State(stages): Shared, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let text = stages.metrics.render(&stages);
+    if accept.is_some_and(|accept| accept.contains("application/json")) {
+        return json(StatusCode::OK, &metrics::as_json(&text));
+    }
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}

@@ -1,1 +1,126 @@
-//! Builds the stages, starts and drains them in order. The only place where they meet.
+//! Builds the stages, starts them in order, and drains them in order. The only place where they
+//! meet; a stage knows the next one as a narrow handle.
+//!
+//! Start: lock the data directory, take the port, recover the journal, rebuild dedupe, open the
+//! store, count what it has not counted yet, then serve. Stop: no new connections, close sockets,
+//! finish requests, sync the journal, commit the store.
+
+pub mod data_dir;
+mod greeting;
+mod stages;
+mod wiring;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use self::data_dir::DataDir;
+use self::stages::Running;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::{server, shutdown};
+
+/// How long everything together may take to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(9);
+/// How often retention looks, and the metrics' buffers are emptied.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Why the daemon did not start, or ended.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The settings or the data directory do not allow it: exit code 2, nothing was touched.
+    #[error("{0}")]
+    Refused(String),
+    /// The machine does not allow it: exit code 1.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl StartError {
+    /// The process's exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused(_) => 2,
+            Self::Failed(_) => 1,
+        }
+    }
+}
+
+/// Runs the daemon until it is told to stop, or cannot go on.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let clock = Clock::system();
+    let data_dir = DataDir::open(config.general.data_dir())?;
+    if let Some(files) = server::rlimit::raise_open_files()
+        && files < config.limits.connections as u64
+    {
+        tracing::warn!(
+            files,
+            "limits.connections is {}, but the system allows fewer open files (LimitNOFILE)",
+            config.limits.connections
+        );
+    }
+    let listener = server::bind(config.server.bind)
+        .map_err(|error| StartError::Failed(format!("server.bind: {error}")))?;
+    let address = listener.local_addr().map_err(|error| StartError::Failed(error.to_string()))?;
+    let signals = shutdown::Signals::listen()
+        .map_err(|error| StartError::Failed(format!("signals cannot be heard: {error}")))?;
+
+    let (running, greeting) = Running::start(&config, &data_dir, &clock, address).await?;
+    greeting.print(address);
+    notify(&[sd_notify::NotifyState::Ready]);
+
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    let serving = tokio::spawn(server::serve(
+        listener,
+        running.router(),
+        stages::server_settings(&config),
+        until(stopping),
+    ));
+    let upkeep = tokio::spawn(running.clone().upkeep(UPKEEP_EVERY));
+    let cause = tokio::select! {
+        signal = signals.first() => Ok(signal),
+        fault = running.fault() => Err(fault),
+    };
+    upkeep.abort();
+    notify(&[sd_notify::NotifyState::Stopping]);
+    running.stopping().store(true, Ordering::Relaxed);
+    match &cause {
+        Ok(signal) => tracing::info!(%signal, "stopping"),
+        Err(fault) => tracing::error!(%fault, "stopping: events can no longer be kept"),
+    }
+
+    let drained = tokio::time::timeout(STOP_WITHIN, async {
+        // A receiver that is gone has stopped already.
+        let _ = stop.send(true);
+        running.close_sockets().await;
+        let connections = serving.await;
+        let kept = running.drain().await;
+        (connections, kept)
+    });
+    match drained.await {
+        Ok((Ok(connections), kept)) => tracing::info!(
+            requests_cut = connections.cut,
+            events = kept.events,
+            "stopped; every acknowledged event is on disk"
+        ),
+        Ok((Err(error), _)) => tracing::error!(%error, "the server did not end as it should"),
+        Err(_) => tracing::warn!(
+            "stopping took over {} s and was cut short; every acknowledged event is on disk",
+            STOP_WITHIN.as_secs()
+        ),
+    }
+    cause.map(drop).map_err(StartError::Failed)
+}
+
+async fn until(mut stopping: tokio::sync::watch::Receiver<bool>) {
+    // The sender lives until the server has ended; if it does not, stopping is right too.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+/// Tells systemd, where there is one.
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
+}

@@ -8,6 +8,7 @@ pub mod dedupe;
 pub mod fingerprint;
 pub mod flights;
 pub mod pipeline;
+pub mod rest;
 pub mod socket;
 
 mod ids;

@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use pulseboardd::app;
 use pulseboardd::config::{self, Action, Loaded};
 
 mod logging;
@@ -30,8 +31,15 @@ fn main() -> ExitCode {
     run(loaded)
 }
 
-fn run(_loaded: Loaded) -> ExitCode {
-    fail(1, &"this build has no stages to run")
+fn run(loaded: Loaded) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, &error),
+    };
+    match runtime.block_on(app::run(loaded.config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error.exit_code(), &error),
+    }
 }
 
 fn checked(loaded: &Loaded) -> String {

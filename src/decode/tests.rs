@@ -1,5 +1,7 @@
 //! The event table of the contract, refusal by refusal, and the shapes bodies come in.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::event::Class;
 use crate::route::Normaliser;
@@ -256,10 +258,7 @@ fn a_body_that_is_not_json_is_refused_as_a_whole_with_the_place() {
             "not JSON: control character (\\u0000-\\u001F) found while parsing a string at line 1 column 10",
         ),
         (b"{\"type\":\"\xff\"}".to_vec(), "the body is not valid UTF-8 from byte 9 on"),
-        (
-            b"[\"".to_vec(),
-            "the body is not JSON: EOF while parsing a string at line 1 column 2",
-        ),
+        (b"[\"".to_vec(), "the body is not JSON: EOF while parsing a string at line 1 column 2"),
     ];
     for (body, message) in cases {
         let shown = String::from_utf8_lossy(&body).into_owned();
@@ -375,4 +374,47 @@ fn calls_are_added_to_one_batch_and_a_malformed_one_leaves_no_trace() {
     assert_eq!((out.batch.len(), out.batch.text_len()), (1, text_len));
     let second = ndjson(b"{\"type\":\"c\",\"route\":\"/\"}\n", &rules, &mut out).expect("lines");
     assert_eq!((first.rows, second.rows, out.places), (0..1, 1..2, vec![0, 0]));
+}
+
+proptest! {
+    #[test]
+    fn an_array_is_malformed_exactly_where_another_parser_says_so(
+        changes in proptest::collection::vec((0..400_usize, "[\\[\\]{}\",:\\\\0-9eE.+\\-ntu é\u{1}]"), 0..4),
+    ) {
+        let mut body = r#"[{"type":"a","route":"/x","timestamp":1763884799000,"status":200,"latencyMs":1.5e1,
+            "error":false,"props":{"a":"b\\n\\u00e9","n":-0.5}}, {"type":"b","route":"/","userId":"\\ud83d\\ude00"},
+            {"type":"c","route":"/y?z","site":"s","eventId":"x","sessionId":"y","clientId":null}]"#.to_owned();
+        for (at, text) in changes {
+            let at = body.floor_char_boundary(at);
+            let Some(old) = body[at..].chars().next() else { continue };
+            body.replace_range(at..at + old.len_utf8(), &text);
+        }
+        let body = body.trim_matches(JSON_SPACE);
+        if body.starts_with('[') {
+            let valid = serde_json::from_str::<serde::de::IgnoredAny>(body);
+            let (out, report) = read_json(body.as_bytes());
+            prop_assert_eq!(report.is_ok(), valid.is_ok(), "{} {:?} {:?}", body, report, valid);
+            if let Ok(report) = report {
+                let events = report.items - report.refusals.total() as usize;
+                prop_assert_eq!(out.batch.len(), events);
+            }
+            // The same through the second look alone.
+            let (routes, mut again) = (normaliser(), Decoded::default());
+            let report = careful::array(body, &rules(&routes), &mut again);
+            prop_assert_eq!(report.is_ok(), valid.is_ok());
+            let fields = |out: &Decoded| out.batch.iter().map(|event| {
+                (event.kind().to_owned(), event.route().to_owned(), event.props().map(str::to_owned))
+            }).collect::<Vec<_>>();
+            prop_assert_eq!(fields(&out), fields(&again));
+        }
+        // Whatever it is, it is answered, and lines are never refused as a whole.
+        prop_assert!(read_ndjson(body.as_bytes()).1.is_ok());
+        let _ = read_json(body.as_bytes());
+    }
+
+    #[test]
+    fn no_bytes_make_the_decoder_stumble(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = read_json(&body);
+        prop_assert!(read_ndjson(&body).1.is_ok());
+    }
 }

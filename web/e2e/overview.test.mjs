@@ -105,6 +105,33 @@ describe("a daemon under traffic", () => {
     await close();
   });
 
+  test("a route is text, whatever it says, and a long one does not widen the page", async () => {
+    const route = `/<img src=x onerror=document.title="owned">/${"long".repeat(80)}`;
+    await target.post(someEvents(200, { route }));
+    const { page, close } = await openPage(target, "/?window=60s");
+    await page.getByRole("rowheader", { name: "/<img" }).waitFor();
+    assert.equal(await page.locator("main img").count(), 0);
+    const [width, room] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.ok(width <= room, `${width} in ${room}`);
+    await close();
+  });
+
+  test("the tab's title goes on while the page is hidden, and nothing is drawn", async () => {
+    const { page, close } = await openPage(target);
+    await says(page, "live");
+    await page.evaluate(() => {
+      // What a browser does to a hidden page: it says so, and gives no frames.
+      Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
+      window.requestAnimationFrame = () => 0;
+    });
+    await page.waitForTimeout(100);
+    const [tick, title] = [await tickOf(page), await page.title()];
+    await target.post(someEvents(777));
+    await page.waitForFunction((before) => document.title !== before, title, { polling: 200 });
+    assert.equal(await tickOf(page), tick);
+    await close();
+  });
+
   test("pause holds the picture, says how far behind, and goes back to live", async () => {
     const { page, close } = await openPage(target);
     await says(page, "live");

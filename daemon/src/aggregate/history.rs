@@ -1,8 +1,13 @@
 //! The history every chart starts from: one point a tick and window, for the last hour.
 //!
-//! It holds points, never sketches: what a point's numbers are is decided by the windows.
-//! Written by the aggregator once a tick, read by [`super::Views`].
+//! It holds points, never sketches: what a point's numbers are is decided by the windows. A point
+//! that changes later remembers with which frame that was sent, so that who comes back is sent what
+//! it missed. Written by the aggregator once a tick, read by [`super::Views`].
 
+use std::collections::VecDeque;
+
+use pulseboard::limits::{HISTORY_TICKS, HISTORY_TICKS_DEFAULT};
+use pulseboard::window::{Point, columns};
 use pulseboard::wire::server::History;
 
 /// What a snapshot carries besides the newest frame.
@@ -14,4 +19,162 @@ pub struct HistorySlice {
     pub from: i64,
     /// Ticks at or before the client's `since` that changed after it.
     pub corrections: Option<History>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// `None` where nobody was up.
+    point: Option<Point>,
+    /// The tick of the frame with which its last change was sent.
+    revised_at: i64,
+}
+
+const NEVER: Entry = Entry { point: None, revised_at: i64::MIN };
+
+/// One window's points up to the newest tick.
+#[derive(Debug)]
+pub(super) struct WindowHistory {
+    newest: i64,
+    entries: VecDeque<Entry>,
+}
+
+impl WindowHistory {
+    /// A history that ends at `newest`, of which nothing is known.
+    pub(super) fn new(newest: i64) -> Self {
+        Self { newest, entries: VecDeque::new() }
+    }
+
+    /// Moves on to `tick` and its point; ticks passed over were nobody's.
+    pub(super) fn push(&mut self, tick: i64, point: Option<Point>) {
+        if tick - self.newest > HISTORY_TICKS as i64 {
+            self.entries.clear();
+            self.newest = tick - 1;
+        }
+        while self.newest + 1 < tick {
+            self.newest += 1;
+            self.entries.push_back(NEVER);
+        }
+        self.newest = tick;
+        self.entries.push_back(Entry { point, ..NEVER });
+        let surplus = self.entries.len().saturating_sub(HISTORY_TICKS);
+        self.entries.drain(..surplus);
+    }
+
+    /// Moves on to `tick`, of which nothing is known, unless it is there already.
+    pub(super) fn reach(&mut self, tick: i64) {
+        if self.newest < tick {
+            self.push(tick, None);
+        }
+    }
+
+    /// A tick's point.
+    pub(super) fn get(&self, tick: i64) -> Option<Point> {
+        self.index(tick).and_then(|index| self.entries[index].point)
+    }
+
+    /// Sets an earlier tick's point, to be sent with the frame of `revised_at`. Whether it changed.
+    pub(super) fn revise(&mut self, tick: i64, point: Point, revised_at: i64) -> bool {
+        let Some(index) = self.index(tick) else { return false };
+        let entry = &mut self.entries[index];
+        if entry.point == Some(point) {
+            return false;
+        }
+        *entry = Entry { point: Some(point), revised_at };
+        true
+    }
+
+    /// How many ticks after its own a point last changed; 0 for never.
+    pub(super) fn revised_after(&self, tick: i64) -> i64 {
+        let revised_at = self.index(tick).map_or(i64::MIN, |index| self.entries[index].revised_at);
+        revised_at.saturating_sub(tick).max(0)
+    }
+
+    /// Sets when a point last changed, whatever it is.
+    pub(super) fn mark(&mut self, tick: i64, revised_at: i64) {
+        if let Some(index) = self.index(tick) {
+            self.entries[index].revised_at = revised_at;
+        }
+    }
+
+    /// What goes with the frame of tick `until`.
+    pub(super) fn slice(&self, since: Option<i64>, until: i64) -> HistorySlice {
+        let until = until.min(self.newest);
+        let oldest = until - HISTORY_TICKS as i64 + 1;
+        // Who is ahead of us knows another clock's ticks: it starts anew.
+        let since = since.filter(|since| *since <= until);
+        let from = since.unwrap_or(until - HISTORY_TICKS_DEFAULT as i64) + 1;
+        let from = from.max(oldest);
+        let ticks = from..until + 1;
+        let history = columns(&ticks.map(|tick| (tick, self.get(tick))));
+        let corrections = since.and_then(|since| {
+            let changed = (oldest..from).filter(|tick| {
+                let index = self.index(*tick);
+                index.is_some_and(|index| self.entries[index].revised_at > since)
+            });
+            self.columns_of(&changed.collect::<Vec<_>>())
+        });
+        HistorySlice { history, from, corrections }
+    }
+
+    /// Columns of some ticks; `None` for none.
+    pub(super) fn columns_of(&self, ticks: &[i64]) -> Option<History> {
+        let points = ticks.iter().map(|tick| (*tick, self.get(*tick)));
+        (!ticks.is_empty()).then(|| columns(&points))
+    }
+
+    fn index(&self, tick: i64) -> Option<usize> {
+        let back = usize::try_from(self.newest.checked_sub(tick)?).ok()?;
+        self.entries.len().checked_sub(back + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(events: u64) -> Option<Point> {
+        Some(Point { events, ..Point::default() })
+    }
+
+    fn of(ticks: std::ops::RangeInclusive<i64>) -> WindowHistory {
+        let mut history = WindowHistory::new(*ticks.start() - 1);
+        ticks.for_each(|tick| history.push(tick, point(tick as u64)));
+        history
+    }
+
+    #[test]
+    fn a_resume_gets_every_tick_after_its_own_and_what_changed_before() {
+        let mut history = of(1_000..=1_100);
+        assert!(history.revise(1_050, point(7).unwrap(), 1_081));
+        assert!(!history.revise(1_050, point(7).unwrap(), 1_090), "nothing changed");
+        assert!(history.revise(1_060, point(8).unwrap(), 1_079));
+        let slice = history.slice(Some(1_080), 1_100);
+        assert_eq!(slice.from, 1_081);
+        assert_eq!(slice.history.tick, (1_081..=1_100).collect::<Vec<_>>());
+        let corrections = slice.corrections.unwrap();
+        assert_eq!((corrections.tick, corrections.events), (vec![1_050], vec![Some(7)]));
+        assert_eq!(history.slice(Some(1_081), 1_100).corrections, None, "that one was sent it");
+    }
+
+    #[test]
+    fn without_since_it_is_the_last_300_and_gaps_are_null() {
+        let mut history = of(1_000..=1_100);
+        history.push(1_105, point(5));
+        let slice = history.slice(None, 1_105);
+        assert_eq!((slice.from, slice.history.tick.len()), (806, 300));
+        assert_eq!(slice.history.events[0], None);
+        assert_eq!(slice.history.events[294..], [Some(1_100), None, None, None, None, Some(5)]);
+        let ahead = history.slice(Some(2_000), 1_105);
+        assert_eq!(ahead, slice, "who is ahead starts anew");
+        assert_eq!(history.slice(Some(1_105), 1_105).history.tick, [0i64; 0]);
+    }
+
+    #[test]
+    fn an_hour_is_kept_and_no_more() {
+        let mut history = of(1..=5_000);
+        let slice = history.slice(Some(3), 5_000);
+        assert_eq!((slice.from, slice.history.tick.len()), (1_401, 3_600));
+        history.push(50_000, point(1));
+        assert_eq!(history.slice(Some(3), 50_000).history.events[3_598..], [None, Some(1)]);
+    }
 }

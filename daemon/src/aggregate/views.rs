@@ -7,10 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulseboard::wire::server::{Aggregate, OtherRoutes, RouteRow};
+use pulseboard::rollup::PlanError;
+use pulseboard::window::{RouteSort, Routes};
+use pulseboard::wire::server::Aggregate;
 
-use super::TickFrame;
 use super::history::HistorySlice;
+use super::shared::Shared;
+use super::{TickFrame, looking_back, ranges};
+use crate::store::embedded::StoreError;
 
 /// No window of that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,27 +98,6 @@ pub enum ViewsError {
     Stopped,
 }
 
-/// How a table of routes is ordered, largest first; equal ones by name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RouteSort {
-    /// By events.
-    #[default]
-    Events,
-    /// By errors.
-    Errors,
-    /// By 95th percentile of latency.
-    P95,
-}
-
-/// A table of routes, bounded, and what is not in it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Routes {
-    /// In the order asked for.
-    pub routes: Vec<RouteRow>,
-    /// All others together.
-    pub other_routes: OtherRoutes,
-}
-
 /// Tumbling buckets of a range.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RangeHistory {
@@ -149,44 +132,18 @@ pub struct Stats {
     pub skewed_total: u64,
     /// How long the last commit took, ms.
     pub commit_ms: f64,
+    /// The last commit failed and is being tried again.
+    pub store_fails: bool,
 }
 
 /// The read side of the aggregator.
 #[derive(Clone)]
-pub struct Views(pub(super) Arc<dyn Reads>);
-
-/// What [`Views`] stands on.
-pub(super) trait Reads: Send + Sync {
-    fn latest(&self) -> Arc<TickFrame>;
-    fn history(&self, window: &str, since: Option<i64>, until: i64) -> Option<HistorySlice>;
-    fn at(&self, window: &str, tick: i64) -> Result<Aggregate, AtError>;
-    fn window_routes(
-        &self,
-        window: &str,
-        sort: RouteSort,
-        limit: usize,
-    ) -> Result<Routes, WindowError>;
-    fn range_routes(
-        &self,
-        from_ms: i64,
-        to_ms: i64,
-        sort: RouteSort,
-        limit: usize,
-    ) -> Result<Routes, RangeError>;
-    fn range_history(
-        &self,
-        from_ms: i64,
-        to_ms: i64,
-        step_secs: Option<u32>,
-    ) -> Result<RangeHistory, RangeError>;
-    fn wait_applied(&self, seq: u64, timeout: Duration) -> Result<(), ViewsError>;
-    fn stats(&self) -> Stats;
-}
+pub struct Views(pub(super) Arc<Shared>);
 
 impl Views {
     /// The newest frame. Never blocks.
     pub fn latest(&self) -> Arc<TickFrame> {
-        self.0.latest()
+        self.0.latest.load_full()
     }
 
     /// The history that goes with the frame of tick `until` (pass that of [`Views::latest`]): every
@@ -198,17 +155,18 @@ impl Views {
         since: Option<i64>,
         until: i64,
     ) -> Option<HistorySlice> {
-        self.0.history(window, since, until)
+        let index = self.0.window(window)?;
+        Some(self.0.histories.read()[index].slice(since, until))
     }
 
     /// [`Views::history_until`] the newest frame.
     pub fn history(&self, window: &str, since: Option<i64>) -> Option<HistorySlice> {
-        self.0.history(window, since, self.latest().tick)
+        self.history_until(window, since, self.latest().tick)
     }
 
     /// A window as it was at a tick of the last 24 hours. May read the store.
     pub fn at(&self, window: &str, tick: i64) -> Result<Aggregate, AtError> {
-        self.0.at(window, tick)
+        looking_back::at(&self.0, window, tick)
     }
 
     /// The routes of a live window, at most `limit` of them (20,000 is the most). Merges on the
@@ -219,7 +177,7 @@ impl Views {
         sort: RouteSort,
         limit: usize,
     ) -> Result<Routes, WindowError> {
-        self.0.window_routes(window, sort, limit)
+        looking_back::window_routes(&self.0, window, sort, limit)
     }
 
     /// The routes of every minute that touches `from_ms..to_ms`. Reads the store.
@@ -230,7 +188,7 @@ impl Views {
         sort: RouteSort,
         limit: usize,
     ) -> Result<Routes, RangeError> {
-        self.0.range_routes(from_ms, to_ms, sort, limit)
+        ranges::routes(&self.0, (from_ms, to_ms), sort, limit)
     }
 
     /// Tumbling buckets of `from_ms..to_ms`, each event in exactly one; no step: one that gives
@@ -241,7 +199,7 @@ impl Views {
         to_ms: i64,
         step_secs: Option<u32>,
     ) -> Result<RangeHistory, RangeError> {
-        self.0.range_history(from_ms, to_ms, step_secs)
+        ranges::history(&self.0, (from_ms, to_ms), step_secs)
     }
 
     /// Blocks until event `seq` is in the numbers, so that a query after it sees it.
@@ -251,11 +209,30 @@ impl Views {
 
     /// The last event counted; 0 before the first.
     pub fn applied_seq(&self) -> u64 {
-        self.0.stats().applied_seq
+        self.0.applied_seq()
     }
 
     /// Figures for metrics.
     pub fn stats(&self) -> Stats {
-        self.0.stats()
+        Stats { applied_seq: self.applied_seq(), ..*self.0.stats.lock() }
+    }
+}
+
+impl From<PlanError> for RangeError {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Empty => Self::Empty,
+            PlanError::BadStep { step_secs } => Self::BadStep { step_secs },
+            PlanError::TooFine { oldest_ms } => Self::TooFine { oldest_ms },
+            PlanError::TooManyPoints { points, step_secs } => {
+                Self::TooManyPoints { points, step_secs }
+            }
+        }
+    }
+}
+
+impl From<StoreError> for RangeError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.to_string())
     }
 }

@@ -56,7 +56,7 @@ struct Envelope<'a> {
 pub(super) fn parse(text: &Bytes) -> Result<Request, Misunderstood> {
     let envelope: Envelope<'_> = serde_json::from_slice(text).map_err(|error| {
         let message = format!("not a JSON object of the protocol: {error}");
-        Misunderstood { id: None, refusal: Refusal::new("malformed", message) }
+        Misunderstood { id: None, refusal: Refusal::new("bad_json", message) }
     })?;
     let (id, id_error) = match field::<Option<u64>>("id", "an unsigned integer", envelope.id) {
         Ok(id) => (id.flatten(), None),
@@ -179,9 +179,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_with_the_id_it_came_with() {
-        assert_eq!(code("{"), (None, "malformed".into()));
-        assert_eq!(code("[]"), (None, "malformed".into()));
-        assert_eq!(code("7"), (None, "malformed".into()));
+        assert_eq!(code("{"), (None, "bad_json".into()));
+        assert_eq!(code("[]"), (None, "bad_json".into()));
+        assert_eq!(code("7"), (None, "bad_json".into()));
         assert_eq!(code(r#"{"id":1}"#), (Some(1), "missing_field".into()));
         assert_eq!(code(r#"{"op":7,"id":1}"#), (Some(1), "wrong_type".into()));
         assert_eq!(code(r#"{"op":"ping","id":-1}"#), (None, "wrong_type".into()));

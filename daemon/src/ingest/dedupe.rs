@@ -17,7 +17,7 @@ use pulseboard::limits;
 use thiserror::Error;
 
 use ledger::Ledger;
-use shard::{Shard, Sizes};
+use shard::{Shard, Sizes, TOUCHED};
 
 const SHARDS: usize = 64;
 /// From this many ids on a call sorts them by shard, to lock each once.
@@ -43,9 +43,10 @@ impl Dedupe {
     /// An empty memory of at most `max_ids` ids.
     pub fn new(max_ids: u64, now_ms: i64) -> Self {
         let ledger = Ledger::new(max_ids.max(1), secs(now_ms));
-        let sizes = Sizes::for_ids(max_ids.max(1).div_ceil(SHARDS as u64) as usize);
+        let share = max_ids.max(1).div_ceil(SHARDS as u64) as usize;
+        let shard = |index| Mutex::new(Shard::new(Sizes::for_ids(share, index, SHARDS)));
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::new(Shard::new(sizes))).collect(),
+            shards: (0..SHARDS).map(shard).collect(),
             cutoff_secs: AtomicU32::new(ledger.cutoff_secs()),
             ledger: Mutex::new(ledger),
         }
@@ -91,9 +92,12 @@ impl Dedupe {
         } else {
             for_each_shard(fingerprints, |shard, indices| {
                 let mut shard = self.shards[shard].lock();
-                for index in indices {
-                    let index = *index as usize;
-                    note(index, shard.insert(fingerprints[index], now_secs, cutoff_secs));
+                for indices in indices.chunks(TOUCHED) {
+                    shard.touch(indices.iter().map(|index| fingerprints[*index as usize]));
+                    for index in indices {
+                        let index = *index as usize;
+                        note(index, shard.insert(fingerprints[index], now_secs, cutoff_secs));
+                    }
                 }
             });
         }
@@ -131,19 +135,26 @@ impl Dedupe {
             self.cutoff_secs.store(ledger.cutoff_secs(), Ordering::Release);
         }
         let cutoff_secs = self.cutoff_secs.load(Ordering::Acquire);
-        for_each_shard(fingerprints, |shard, indices| {
-            let mut shard = self.shards[shard].lock();
-            for index in indices {
-                let index = *index as usize;
-                let Some(arrival_ms) = arrivals_ms.get(index) else { continue };
-                let arrival_secs = secs(*arrival_ms);
-                if arrival_secs >= cutoff_secs
-                    && let Some(older) = shard.load(fingerprints[index], arrival_secs, cutoff_secs)
-                {
-                    repeated.push(older);
-                }
+        let mut load = |shard: &mut Shard, index: usize| {
+            let Some(arrival_ms) = arrivals_ms.get(index) else { return };
+            let arrival_secs = secs(*arrival_ms);
+            if arrival_secs >= cutoff_secs {
+                repeated.extend(shard.load(fingerprints[index], arrival_secs, cutoff_secs));
             }
-        });
+        };
+        if fingerprints.len() < SORT_FROM {
+            for (index, id) in fingerprints.iter().enumerate() {
+                load(&mut self.shard(*id).lock(), index);
+            }
+        } else {
+            for_each_shard(fingerprints, |shard, indices| {
+                let mut shard = self.shards[shard].lock();
+                for indices in indices.chunks(TOUCHED) {
+                    shard.touch(indices.iter().map(|index| fingerprints[*index as usize]));
+                    indices.iter().for_each(|index| load(&mut shard, *index as usize));
+                }
+            });
+        }
         if !repeated.is_empty() {
             let mut ledger = self.ledger.lock();
             for arrival_secs in repeated {

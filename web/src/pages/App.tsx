@@ -48,10 +48,15 @@ function Screen() {
     if (document.fullscreenElement) void document.exitFullscreen();
   }, []);
 
-  const title = titleOf(state);
   useEffect(() => {
-    document.title = title;
-  }, [title]);
+    const { store } = session;
+    // The tab's title is read while the page is hidden: it does not wait for a frame.
+    const name = () => {
+      const title = titleOf(store.latest());
+      if (document.title !== title) document.title = title;
+    };
+    return store.watch(name);
+  }, [session]);
 
   useEffect(() => {
     const search = formatView({ window: state.window, wall });

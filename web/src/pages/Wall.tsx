@@ -1,6 +1,7 @@
 // The wall board: four numbers and their charts, to be read across a room. It has no controls; it dims when what it
 // shows is no longer now.
 
+import { useEffect } from "react";
 import { Spark } from "../charts/Spark";
 import { type Kpi, kpisOf } from "../components/Kpis";
 import { StatusLine } from "../components/TopBar";
@@ -9,6 +10,28 @@ import { useDashboard } from "../state/hooks";
 import { extent } from "../state/series";
 import { shownRoom } from "../state/state";
 import { statusOf } from "../state/status";
+
+/** Keeps the screen on while the board is up, where the browser may. */
+function keepAwake(): () => void {
+  let lock: WakeLockSentinel | undefined;
+  const ask = () => {
+    if (document.visibilityState !== "visible") return;
+    navigator.wakeLock?.request("screen").then(
+      (granted) => {
+        lock = granted;
+      },
+      () => {
+        // Refused on battery or without a secure context: the board stands without it.
+      },
+    );
+  };
+  ask();
+  document.addEventListener("visibilitychange", ask);
+  return () => {
+    document.removeEventListener("visibilitychange", ask);
+    void lock?.release();
+  };
+}
 
 /** Lowest and highest of the charted minutes, in the number's own unit. */
 function rangeOf({ cells, format }: Kpi): string {
@@ -20,6 +43,7 @@ export function Wall({ onLeave }: { onLeave: () => void }) {
   const state = useDashboard();
   const room = shownRoom(state);
   const { stale } = statusOf(state, 0);
+  useEffect(keepAwake, []);
   return (
     <main className={`wall${stale ? " stale" : ""}`}>
       <header>

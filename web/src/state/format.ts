@@ -7,13 +7,19 @@ const tenths = new Intl.NumberFormat("en-US", { minimumFractionDigits: 1, maximu
 /** What stands where there is no value. */
 export const NOTHING = "–";
 
+/** `12,840`, and from ten millions on `12.84M`. */
 export function count(value: number): string {
-  return whole.format(value);
+  return value >= 1e7 ? millions(value) : whole.format(value);
 }
 
-/** Events a second: `1,284.2`, `12,840`. */
+/** Events a second: `1,284.2`, `12,840`, and from a million on `1.28M`. */
 export function rate(value: number): string {
+  if (value >= 1e6) return millions(value);
   return value >= 10_000 ? whole.format(value) : tenths.format(value);
+}
+
+function millions(value: number): string {
+  return `${(value / 1e6).toFixed(2)}M`;
 }
 
 /** A share of one as `0.8 %`. */

@@ -9,7 +9,10 @@ export interface Store {
   /** What is known, drawn or not. */
   latest: () => State;
   dispatch: (action: Action) => void;
+  /** Told once an animation frame. */
   subscribe: (listener: () => void) => () => void;
+  /** Told at every change, also while the page is hidden: for what is not drawn, such as the title of the tab. */
+  watch: (listener: () => void) => () => void;
 }
 
 export function createStore(initial: State): Store {
@@ -18,6 +21,7 @@ export function createStore(initial: State): Store {
   let drawn = initial;
   let scheduled = false;
   const listeners = new Set<() => void>();
+  const watchers = new Set<() => void>();
 
   function flush(): void {
     scheduled = false;
@@ -30,11 +34,18 @@ export function createStore(initial: State): Store {
     get: () => drawn,
     latest: () => current,
     dispatch: (action) => {
-      current = reduce(current, action);
-      if (!scheduled && current !== drawn) {
+      const before = current;
+      current = reduce(before, action);
+      if (current === before) return;
+      if (!scheduled) {
         scheduled = true;
         requestAnimationFrame(flush);
       }
+      for (const watcher of watchers) watcher();
+    },
+    watch: (watcher) => {
+      watchers.add(watcher);
+      return () => watchers.delete(watcher);
     },
     subscribe: (listener) => {
       listeners.add(listener);

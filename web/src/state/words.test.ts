@@ -1,12 +1,15 @@
 import { expect, test } from "vitest";
 import { formatView, parseView } from "./address";
-import { age, compact, latency, percent, rate } from "./format";
+import { age, compact, count, latency, percent, rate } from "./format";
 import { nextTheme } from "./preferences";
 import { change, changeInPoints, summary } from "./summary";
 
 test("numbers stand with their units", () => {
   expect(rate(1_284.2)).toBe("1,284.2");
   expect(rate(12_840.4)).toBe("12,840");
+  expect(rate(1_284_000)).toBe("1.28M");
+  expect(count(1_284_000)).toBe("1,284,000");
+  expect(count(12_840_000)).toBe("12.84M");
   expect(percent(0.008)).toBe("0.8\u00a0%");
   expect(percent(0.0001)).toBe("<0.1\u00a0%");
   expect(percent(undefined)).toBe("–");

@@ -19,6 +19,8 @@ const ATTEMPTS_BEFORE_POLLING = 2;
 /** Batches sent and not yet answered; the daemon pauses our reading past 64. */
 const MAX_IN_FLIGHT = 32;
 const POLICY_CLOSE = 1008;
+/** Answers that asking again does not change: no token, not this machine, no such window. */
+const REFUSALS = new Set([401, 403, 422]);
 
 export type FeedEvent =
   | { kind: "connecting"; attempt: number }
@@ -274,7 +276,7 @@ export class Feed {
       this.after("poll", POLL_MS, () => void this.poll());
     } catch (error) {
       if (this.stopped || this.welcomed) return;
-      if (error instanceof Refused && (error.problem.status === 401 || error.problem.status === 403)) {
+      if (error instanceof Refused && REFUSALS.has(error.problem.status)) {
         this.stop();
         this.emit({ kind: "denied", code: error.problem.code, detail: error.problem.detail });
         return;

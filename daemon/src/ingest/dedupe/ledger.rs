@@ -58,8 +58,8 @@ impl Ledger {
         }
         self.first_step = self.first_step.max(oldest);
         if self.total + count > self.max_ids {
-            // A sixteenth more than needed, so that tables are not swept for a few ids each.
-            let goal = self.max_ids - self.max_ids / 16;
+            // An eighth more than needed, so that tables are not swept for a few ids each.
+            let goal = self.max_ids - self.max_ids / 8;
             let youngest = now_secs.saturating_sub(LEAST_SECS) / STEP_SECS;
             while self.total + count > goal && self.first_step < youngest {
                 self.crowd_out_first();

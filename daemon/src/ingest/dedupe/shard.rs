@@ -3,9 +3,11 @@
 //! It grows by half while its ids are alive, and drops the forgotten ones only when it would grow.
 //! A fingerprint is a keyed hash already, so its bits place it: nobody outside can aim at a slot.
 
-/// Slots in use of 100, at most.
-const LOAD_PERCENT: usize = 85;
+/// Slots in use of 100, at most: the cost of a miss rises steeply beyond.
+const LOAD_PERCENT: usize = 80;
 const SLOTS_MIN: usize = 128;
+/// How many slots are brought into the cache at once.
+pub(super) const TOUCHED: usize = 32;
 
 /// How large a shard may become.
 #[derive(Clone, Copy, Debug)]
@@ -13,11 +15,18 @@ pub(super) struct Sizes {
     /// Slots at which it is large enough for its share of `max_ids`. Shares are not quite equal,
     /// so a shard may go past it, by a sixteenth at a time.
     slots_full: usize,
+    slots_first: usize,
 }
 
 impl Sizes {
-    pub(super) fn for_ids(ids: usize) -> Self {
-        Self { slots_full: slots_for(ids).max(SLOTS_MIN) }
+    /// For shard `index` of `shards` with a share of `ids` each. Shards begin at different sizes
+    /// and so grow at different times: one call does not pay for all of them.
+    pub(super) fn for_ids(ids: usize, index: usize, shards: usize) -> Self {
+        let slots_full = slots_for(ids).max(SLOTS_MIN);
+        Self {
+            slots_full: slots_full + slots_full * index / shards / 32,
+            slots_first: SLOTS_MIN + SLOTS_MIN * index / shards / 2,
+        }
     }
 }
 
@@ -32,7 +41,7 @@ pub(super) struct Shard {
 
 impl Shard {
     pub(super) fn new(sizes: Sizes) -> Self {
-        let slots = SLOTS_MIN.min(sizes.slots_full);
+        let slots = sizes.slots_first.min(sizes.slots_full);
         Self { ids: vec![0; slots], arrivals_secs: vec![0; slots], used: 0, sizes }
     }
 
@@ -70,6 +79,17 @@ impl Shard {
         let (older, newer) = ((*known).min(arrival_secs), (*known).max(arrival_secs));
         *known = newer;
         Some(older)
+    }
+
+    /// Brings the slots of ids that will be asked for next into the cache, all at once instead of
+    /// one after the other.
+    pub(super) fn touch(&self, ids: impl Iterator<Item = u128>) {
+        let slots = self.ids.len();
+        let read = ids.fold(0, |read, id| {
+            let slot = home(id, slots);
+            read ^ self.ids[slot] as u32 ^ self.arrivals_secs[slot]
+        });
+        std::hint::black_box(read);
     }
 
     pub(super) fn contains(&self, id: u128, cutoff_secs: u32) -> bool {
@@ -145,16 +165,32 @@ impl Shard {
             .filter(|(id, arrival)| **id != 0 && **arrival >= cutoff_secs)
             .count();
         let full = self.sizes.slots_full;
-        let slots = if alive <= room(slots) / 2 {
-            slots
+        if alive <= room(slots) / 2 {
+            self.sweep(cutoff_secs);
         } else if slots < full {
-            (slots + slots / 2).min(full)
+            self.rebuild((slots + slots / 2).min(full), cutoff_secs);
         } else if alive < room(slots) - room(slots) / 16 {
-            slots
+            self.sweep(cutoff_secs);
         } else {
-            slots + slots / 16
-        };
-        self.rebuild(slots, cutoff_secs);
+            self.rebuild(slots + slots / 16, cutoff_secs);
+        }
+    }
+
+    /// Drops the forgotten ids in place. Begins after a free slot, so that by the time an id is
+    /// taken up everything between its home and its slot has been settled.
+    fn sweep(&mut self, cutoff_secs: u32) {
+        let slots = self.ids.len();
+        let start = self.ids.iter().position(|id| *id == 0).unwrap_or(0);
+        self.used = 0;
+        for slot in (start..slots).chain(0..start) {
+            let id = std::mem::take(&mut self.ids[slot]);
+            if id != 0 && self.arrivals_secs[slot] >= cutoff_secs {
+                let to = self.find(id);
+                self.ids[to] = id;
+                self.arrivals_secs[to] = self.arrivals_secs[slot];
+                self.used += 1;
+            }
+        }
     }
 
     fn rebuild(&mut self, slots: usize, cutoff_secs: u32) {

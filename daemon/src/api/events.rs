@@ -1,0 +1,145 @@
+//! `GET /api/events`: stored events, newest stored first, a page at a time.
+//!
+//! Reads the journal block by block and skips those outside of the time asked for; it never holds
+//! more than a page and a block. Blocking: callers run it off the async threads.
+
+use pulseboard::event::EventRef;
+use pulseboard::filter::Filter;
+use pulseboard::wire::server::StoredEvent;
+use serde::Serialize;
+
+use super::problem::Problem;
+use super::query::Parameters;
+use crate::journal::{Journal, ScanRange};
+
+/// Parameters of the call.
+pub const PARAMETERS: &[&str] = &[
+    "from",
+    "to",
+    "route",
+    "type",
+    "userId",
+    "sessionId",
+    "clientId",
+    "site",
+    "status",
+    "error",
+    "filter",
+    "limit",
+    "cursor",
+];
+
+/// Parameters that are a term of a filter each.
+const TERMS: [&str; 8] =
+    ["route", "type", "site", "status", "error", "userId", "sessionId", "clientId"];
+
+/// A page of events and where the next one starts.
+#[derive(Serialize)]
+pub struct Page {
+    events: Vec<StoredEvent>,
+    next: Option<String>,
+}
+
+/// What a request asks for.
+#[derive(Debug)]
+pub struct Asked {
+    from_ms: Option<i64>,
+    to_ms: Option<i64>,
+    filter: Filter,
+    limit: usize,
+    before_seq: Option<u64>,
+}
+
+impl Asked {
+    /// Reads the parameters. `parse` reads a filter expression as this daemon normalises routes.
+    pub fn read(
+        parameters: &Parameters,
+        now_ms: i64,
+        parse: impl Fn(&str) -> Result<Filter, Problem>,
+    ) -> Result<Self, Problem> {
+        let mut expression = parameters.text("filter").unwrap_or_default().to_owned();
+        for name in TERMS {
+            if let Some(value) = parameters.text(name) {
+                let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
+                // A prefix or a status class is only one outside of quotes.
+                let bare = !value.contains([' ', '"', '\\']);
+                let term = if bare {
+                    format!(" {name}={value}")
+                } else {
+                    format!(" {name}=\"{escaped}\"")
+                };
+                expression.push_str(&term);
+            }
+        }
+        let before_seq = match parameters.text("cursor") {
+            None => None,
+            Some(cursor) => Some(read_cursor(cursor)?),
+        };
+        Ok(Self {
+            from_ms: parameters.time_ms("from", now_ms)?,
+            to_ms: parameters.time_ms("to", now_ms)?,
+            filter: parse(&expression)?,
+            limit: parameters.number("limit", 1, 1_000)?.unwrap_or(100) as usize,
+            before_seq,
+        })
+    }
+}
+
+/// Finds a page.
+pub fn page(journal: &Journal, asked: &Asked) -> Page {
+    let range = ScanRange {
+        before_seq: asked.before_seq,
+        from_ms: asked.from_ms,
+        to_ms: asked.to_ms,
+        ..ScanRange::default()
+    };
+    let mut events = Vec::new();
+    for (first_seq, batch) in journal.scan(range) {
+        for index in (0..batch.len()).rev() {
+            let seq = first_seq + index as u64;
+            let event = batch.get(index);
+            let time_ms = event.row().timestamp_ms;
+            let outside = asked.from_ms.is_some_and(|from_ms| time_ms < from_ms)
+                || asked.to_ms.is_some_and(|to_ms| time_ms >= to_ms);
+            if outside || !asked.filter.matches(&event) {
+                continue;
+            }
+            events.push(stored(&event));
+            if events.len() == asked.limit {
+                return Page { events, next: (seq > 1).then(|| write_cursor(seq)) };
+            }
+        }
+    }
+    Page { events, next: None }
+}
+
+/// An event as REST and the tail show it.
+pub fn stored(event: &EventRef<'_>) -> StoredEvent {
+    let own = |text: &str| text.to_owned();
+    StoredEvent {
+        event_id: own(event.event_id()),
+        kind: own(event.kind()),
+        route: own(event.route()),
+        timestamp: event.row().timestamp_ms,
+        stored_at: event.row().arrival_ms,
+        site: own(event.site()),
+        user_id: event.user_id().map(own),
+        session_id: event.session_id().map(own),
+        client_id: event.client_id().map(own),
+        status: event.status(),
+        error: event.row().error,
+        latency_ms: event.latency_ms(),
+        props: event.props().and_then(|props| serde_json::from_str(props).ok()),
+    }
+}
+
+fn write_cursor(seq: u64) -> String {
+    format!("b{seq:x}")
+}
+
+fn read_cursor(cursor: &str) -> Result<u64, Problem> {
+    cursor.strip_prefix('b').and_then(|hex| u64::from_str_radix(hex, 16).ok()).ok_or_else(|| {
+        let detail = format!("`cursor` is {cursor:?}; pass on `next` of the page before");
+        Problem::query("cursor", "bad_cursor", detail)
+    })
+}

@@ -1,0 +1,115 @@
+//! `/health` and `/health/ready`: whether the process lives, and whether it can take events.
+//!
+//! Readiness is 503 only when events cannot be taken; everything else that is wrong is `degraded`.
+
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+
+use super::Stages;
+use crate::clock::Status as ClockStatus;
+
+/// The dedupe horizon never goes below this, ms: at it, new ids are refused.
+const HORIZON_MS_MIN: i64 = 65_000;
+
+/// Counting that is this far behind accepting is worth a look, ms.
+const BEHIND_MS: u64 = 5_000;
+
+/// The answer of `/health`.
+#[derive(Serialize)]
+pub struct Alive {
+    status: &'static str,
+}
+
+impl Default for Alive {
+    fn default() -> Self {
+        Self { status: "ok" }
+    }
+}
+
+/// The answer of `/health/ready`.
+#[derive(Debug, Serialize)]
+pub struct Readiness {
+    status: &'static str,
+    checks: Checks,
+    #[serde(skip)]
+    refuses: bool,
+}
+
+/// One part of the daemon.
+#[derive(Debug, Serialize)]
+pub struct Check {
+    status: &'static str,
+    detail: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Checks {
+    journal: Check,
+    store: Check,
+    cluster: Check,
+    clock: Check,
+}
+
+impl Check {
+    fn ok(detail: impl Into<String>) -> Self {
+        Self { status: "ok", detail: detail.into() }
+    }
+
+    fn degraded(detail: impl Into<String>) -> Self {
+        Self { status: "degraded", detail: detail.into() }
+    }
+
+    fn failed(detail: impl Into<String>) -> Self {
+        Self { status: "failed", detail: detail.into() }
+    }
+}
+
+impl Readiness {
+    /// Whether events can be taken now.
+    pub fn takes_events(&self) -> bool {
+        !self.refuses
+    }
+}
+
+/// Asks every stage.
+pub fn readiness(stages: &Stages) -> Readiness {
+    let journal_stats = stages.journal.stats();
+    let journal = if stages.stopping.load(Ordering::Relaxed) {
+        Check::failed("the daemon is stopping")
+    } else if stages.journal.fault().borrow().is_some() {
+        Check::failed("a sync failed; the daemon ends and must be started again")
+    } else if journal_stats.disk_full {
+        Check::failed("the disk is full; events are refused until there is room")
+    } else if stages.dedupe.horizon_ms(stages.clock.now_ms()) <= HORIZON_MS_MIN {
+        Check::failed("dedupe.max_ids are remembered and none is old enough to forget")
+    } else if journal_stats.damaged_blocks > 0 {
+        Check::degraded(format!(
+            "{} damaged blocks are set aside; the rest is readable",
+            journal_stats.damaged_blocks
+        ))
+    } else {
+        Check::ok(format!("{} events on disk", journal_stats.events))
+    };
+    let behind_ms = stages.views.stats().behind_ms;
+    let behind = format!("embedded; {} events, {behind_ms} ms behind", lag_events(stages));
+    let store = if behind_ms > BEHIND_MS { Check::degraded(behind) } else { Check::ok(behind) };
+    let cluster = Check::ok("one instance");
+    let clock = match stages.clock.status() {
+        ClockStatus::Ok => Check::ok("wall and monotonic time agree"),
+        ClockStatus::Skewed { behind_ms } => Check::degraded(format!(
+            "skewed: the wall clock jumped back by {} s; monotonic time is kept",
+            behind_ms / 1_000
+        )),
+    };
+    let checks = Checks { journal, store, cluster, clock };
+    let all = [&checks.journal, &checks.store, &checks.cluster, &checks.clock];
+    let refuses = checks.journal.status == "failed";
+    let status = if all.iter().all(|check| check.status == "ok") { "ready" } else { "degraded" };
+    Readiness { status, checks, refuses }
+}
+
+/// Acknowledged events that are not counted yet.
+pub fn lag_events(stages: &Stages) -> u64 {
+    (stages.journal.next_seq() - 1).saturating_sub(stages.views.applied_seq())
+}

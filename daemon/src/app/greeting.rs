@@ -1,0 +1,100 @@
+//! What the daemon says of itself when it starts: on stderr what it found and what to run next, on
+//! stdout, once it is ready, where it listens.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::api::assets;
+
+/// What was found at start.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    /// Absolute.
+    pub(super) data_dir: PathBuf,
+    /// Events in the journal.
+    pub(super) events: u64,
+    /// Age of the oldest of them, ms.
+    pub(super) oldest_age_ms: Option<i64>,
+    /// Bytes of a torn tail that were cut.
+    pub(super) cut_bytes: u64,
+    /// Blocks set aside as damaged.
+    pub(super) damaged_blocks: usize,
+}
+
+impl Greeting {
+    /// Prints it.
+    pub(super) fn print(&self, address: SocketAddr) {
+        let url = format!("http://{address}");
+        let mut text = String::new();
+        let found = match (self.events, self.oldest_age_ms) {
+            (0, _) | (_, None) => "fresh".to_owned(),
+            (events, Some(age_ms)) => format!("{} events, {}", count(events), age(age_ms)),
+        };
+        let page = if assets::built() { "" } else { " (the page is not in this build)" };
+        let _ = write!(
+            text,
+            "pulseboardd {}\n  data    {} ({found})\n  store   embedded\n  auth    dev mode: everyone \
+             on this machine may do everything\n",
+            env!("CARGO_PKG_VERSION"),
+            self.data_dir.display(),
+        );
+        if self.cut_bytes > 0 {
+            let _ = writeln!(
+                text,
+                "  journal {} bytes of an unfinished write were cut; nothing acknowledged was in them",
+                self.cut_bytes
+            );
+        }
+        if self.damaged_blocks > 0 {
+            let _ = writeln!(
+                text,
+                "  journal {} damaged blocks are set aside; the rest is readable",
+                self.damaged_blocks
+            );
+        }
+        let _ = write!(
+            text,
+            "  watch   pulseboard --url {url}, or open {url} in a browser{page}\n  try     curl {url}\
+             /api/events -H 'Content-Type: application/json' -d '{{\"type\":\"page_view\",\
+             \"route\":\"/hello\"}}'\n",
+        );
+        // Nobody reading is no reason not to run.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+        let _ = writeln!(std::io::stdout(), "listening on {url}");
+        let _ = std::io::stdout().flush();
+    }
+}
+
+/// `950`, `1.2 k`, `3.4 M`.
+fn count(number: u64) -> String {
+    let number = number as f64;
+    match number {
+        n if n < 1e3 => format!("{n}"),
+        n if n < 1e6 => format!("{:.1} k", n / 1e3),
+        n if n < 1e9 => format!("{:.1} M", n / 1e6),
+        n => format!("{:.1} G", n / 1e9),
+    }
+}
+
+/// `40 s`, `5 min`, `3 h`, `3 d`.
+fn age(age_ms: i64) -> String {
+    match age_ms / 1_000 {
+        secs if secs < 120 => format!("{} s", secs.max(0)),
+        secs if secs < 7_200 => format!("{} min", secs / 60),
+        secs if secs < 172_800 => format!("{} h", secs / 3_600),
+        secs => format!("{} d", secs / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_ages_are_said_as_people_say_them() {
+        assert_eq!([count(950), count(1_200_000)], ["950", "1.2 M"]);
+        assert_eq!([age(40_000), age(3 * 86_400_000)], ["40 s", "3 d"]);
+    }
+}

@@ -1,0 +1,251 @@
+//! The stages of a running daemon: made from the settings in data-path order, and drained in that
+//! order too.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use pulseboard::route::Normaliser;
+
+use super::StartError;
+use super::data_dir::DataDir;
+use super::greeting::Greeting;
+use super::wiring::{Counted, Log, Publisher, Sockets, Windows};
+use crate::aggregate::{self, window_name};
+use crate::api::metrics::Metrics;
+use crate::api::{self, Stages};
+use crate::broadcast::{self, Hub};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ingest::{self, Dedupe, Fingerprinter, Ingest, rest, socket};
+use crate::journal::{self, Journal, OsDisk};
+use crate::server::{self, origin::Origins};
+use crate::store::embedded::Store;
+
+/// How long sockets may take to say goodbye.
+const SOCKETS_WITHIN: Duration = Duration::from_secs(2);
+
+/// A running daemon.
+#[derive(Clone)]
+pub(super) struct Running {
+    stages: Arc<Stages>,
+    aggregator: Arc<aggregate::Handle>,
+    endpoint: socket::Endpoint,
+    clock: Clock,
+}
+
+/// What is on disk after a drain.
+pub(super) struct Kept {
+    pub events: u64,
+}
+
+impl Running {
+    /// Starts every stage. Long reading happens here; nothing is served before it returns.
+    pub(super) async fn start(
+        config: &Config,
+        data_dir: &DataDir,
+        clock: &Clock,
+        address: SocketAddr,
+    ) -> Result<(Self, Greeting), StartError> {
+        let (config, path) = (config.clone(), data_dir.path().to_path_buf());
+        let (clock, runtime) = (clock.clone(), tokio::runtime::Handle::current());
+        let started = tokio::task::spawn_blocking(move || {
+            let _inside = runtime.enter();
+            build(&config, &path, &clock, address)
+        });
+        started.await.map_err(|error| StartError::Failed(error.to_string()))?
+    }
+
+    /// What is served.
+    pub(super) fn router(&self) -> Router {
+        let endpoint = self.endpoint.clone();
+        let upgrade = move |request| std::future::ready(endpoint.upgrade(request));
+        api::router(Arc::clone(&self.stages)).route("/ws", get(upgrade))
+    }
+
+    /// Resolves when the journal cannot go on, with the reason.
+    pub(super) async fn fault(&self) -> String {
+        let mut fault = self.stages.journal.fault();
+        match fault.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(fault)) => fault.to_string(),
+            _ => "the journal has ended".to_owned(),
+        }
+    }
+
+    /// Set when the daemon is on its way out.
+    pub(super) fn stopping(&self) -> &AtomicBool {
+        &self.stages.stopping
+    }
+
+    /// Retention, and whatever else must happen now and then.
+    pub(super) async fn upkeep(self, every: Duration) {
+        let mut ticks = tokio::time::interval(every);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.stages.metrics.upkeep();
+            if !self.clock.retention_allowed() {
+                continue;
+            }
+            let this = self.clone();
+            let swept = tokio::task::spawn_blocking(move || {
+                let applied = this.stages.views.stats().stored_seq;
+                this.stages.journal.enforce_retention(this.clock.now_ms(), applied + 1)
+            });
+            match swept.await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "old events could not be removed"),
+                Err(error) => tracing::error!(%error, "retention failed"),
+            }
+        }
+    }
+
+    /// Says goodbye to every socket.
+    pub(super) async fn close_sockets(&self) {
+        self.stages.hub.close_all(pulseboard::wire::close::RESTART, SOCKETS_WITHIN).await;
+    }
+
+    /// Syncs the journal, counts what is left and commits it.
+    pub(super) async fn drain(self) -> Kept {
+        let drained = tokio::task::spawn_blocking(move || {
+            let events = self.stages.journal.stats().events;
+            self.stages.journal.clone().close();
+            self.aggregator.stop();
+            Kept { events }
+        });
+        drained.await.unwrap_or(Kept { events: 0 })
+    }
+}
+
+/// What holds for every connection.
+pub(super) fn server_settings(config: &Config) -> server::Settings {
+    server::Settings {
+        dev_mode: true,
+        connections: config.limits.connections,
+        header_timeout: config.limits.header_timeout,
+        header_bytes: config.limits.header_bytes as usize,
+        uri_bytes: config.limits.uri_bytes as usize,
+        ..server::Settings::default()
+    }
+}
+
+fn build(
+    config: &Config,
+    path: &std::path::Path,
+    clock: &Clock,
+    address: SocketAddr,
+) -> Result<(Running, Greeting), StartError> {
+    let metrics = Metrics::install().map_err(|error| StartError::Failed(error.to_string()))?;
+    let options = journal::Options {
+        max_bytes: config.retention.max_bytes,
+        events_days: config.retention.events_days as u32,
+        ..journal::Options::new(path.join("journal"))
+    };
+    let (journal, recovery) = journal::open(Arc::new(OsDisk), options, clock.clone())
+        .map_err(|error| StartError::Refused(format!("data_dir: {error}")))?;
+    let greeting = Greeting {
+        data_dir: path.to_path_buf(),
+        events: recovery.events,
+        oldest_age_ms: recovery.oldest_arrival_ms.map(|oldest| clock.now_ms() - oldest),
+        cut_bytes: recovery.cut_bytes,
+        damaged_blocks: recovery.damaged.len(),
+    };
+
+    let dedupe = remember(&journal, config, clock)?;
+    let fingerprints = Fingerprinter::open(path)
+        .map_err(|error| StartError::Refused(format!("data_dir: {error}")))?;
+    let patterns: Vec<&str> = config.routes.patterns.iter().map(|p| p.as_str()).collect();
+    let normaliser = Normaliser::new(config.routes.normalise, &patterns)
+        .map_err(|error| StartError::Refused(format!("routes.patterns: {error}")))?;
+    let options = ingest::Options {
+        event_bytes: config.limits.event_bytes as usize,
+        batch_events: config.limits.batch_events,
+        inflight_bytes: config.limits.inflight_bytes as usize,
+        import_age_ms_max: config.import.max_age.map(|age| age.as_millis() as i64),
+        routes: normaliser.clone(),
+    };
+    let log = Arc::new(Log(journal.clone()));
+    let ingest = Ingest::new(clock.clone(), log, Arc::clone(&dedupe), fingerprints, options);
+
+    let windows_secs: Vec<u32> = config.general.windows.iter().map(|window| window.secs).collect();
+    let windows = windows_secs.iter().map(|secs| window_name(*secs)).collect();
+    let hub =
+        Hub::new(Arc::new(Publisher(ingest.clone())), hub_settings(config, windows), clock.clone());
+    let longest_secs = windows_secs.iter().copied().max().unwrap_or(1);
+    let store = Store::open(path, journal.next_seq(), longest_secs)
+        .map_err(|error| StartError::Refused(format!("data_dir: {error}")))?;
+    let settings = aggregate::Settings {
+        windows_secs,
+        grace_ms: config.general.frame_grace_ms as u64,
+        routes_per_tick: config.limits.routes,
+    };
+    let source = Counted(journal.tail(store.applied_seq() + 1));
+    let sink = Arc::new(Sockets(Arc::clone(&hub)));
+    let aggregator = aggregate::spawn(source, clock.clone(), settings, store, sink)
+        .map_err(|error| StartError::Failed(error.to_string()))?;
+    let views = aggregator.views();
+    hub.attach(Arc::new(Windows(views.clone())));
+
+    let limits = rest::Limits {
+        body_bytes: config.limits.body_bytes as usize,
+        inflight_bytes: config.limits.inflight_bytes as usize,
+        body_timeout: config.limits.body_timeout,
+    };
+    let origins = Origins::default();
+    let endpoint = socket::Endpoint::new(Arc::clone(&hub), origins);
+    tracing::debug!(%address, "every stage stands");
+    let stages = Stages {
+        rest: rest::Rest::new(ingest.clone(), limits),
+        ingest,
+        dedupe,
+        journal,
+        views,
+        hub,
+        clock: clock.clone(),
+        normaliser: Arc::new(normaliser),
+        metrics,
+        stopping: Arc::default(),
+    };
+    let running = Running {
+        stages: Arc::new(stages),
+        aggregator: Arc::new(aggregator),
+        endpoint,
+        clock: clock.clone(),
+    };
+    Ok((running, greeting))
+}
+
+/// Rebuilds what ids are remembered from the journal's fingerprints.
+fn remember(journal: &Journal, config: &Config, clock: &Clock) -> Result<Arc<Dedupe>, StartError> {
+    let now_ms = clock.now_ms();
+    let max_ids = config.dedupe.max_ids as u64;
+    let dedupe = Arc::new(Dedupe::new(max_ids, now_ms));
+    let since_ms = now_ms - config.dedupe.horizon.as_millis() as i64 - 65_000;
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    dedupe.reserve(journal.stats().events.min(max_ids));
+    let load = |fingerprints: &[u128], arrivals_ms: &[i64]| dedupe.load(fingerprints, arrivals_ms);
+    journal
+        .fingerprints(since_ms, workers, &load)
+        .map_err(|error| StartError::Failed(format!("the journal cannot be read: {error}")))?;
+    Ok(dedupe)
+}
+
+fn hub_settings(config: &Config, windows: Vec<Arc<str>>) -> broadcast::Settings {
+    let node = config.node.name.clone().unwrap_or_else(host_name);
+    broadcast::Settings {
+        sockets: config.limits.sockets,
+        sockets_per_address: config.limits.sockets_per_address,
+        rooms_per_socket: config.limits.rooms_per_socket,
+        publish_bytes: config.limits.publish_bytes as usize,
+        socket_inflight: config.limits.socket_inflight,
+        ..broadcast::Settings::new(node, windows)
+    }
+}
+
+fn host_name() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
+}

@@ -1,0 +1,129 @@
+//! How a stage looks to its neighbour: the adapters between the narrow handles each stage asks for
+//! and what the next one offers. Translates, decides nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pulseboard::event::EventBatch;
+use pulseboard::wire::server::Aggregate;
+
+use crate::aggregate::{AtError, FrameSink, Item, Source, TickFrame, Views};
+use crate::broadcast::{
+    Frames, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, WindowFrame,
+};
+use crate::ingest::{self, Appended, Durable, EventLog, Ingest};
+use crate::journal::{self, Journal, Tail, TailItem};
+
+/// The journal as ingest sees it.
+pub(super) struct Log(pub Journal);
+
+impl EventLog for Log {
+    fn append(&self, batch: EventBatch) -> Result<Durable, ingest::AppendError> {
+        let pending = self.0.append(batch).map_err(append_error)?;
+        Ok(Box::pin(async move {
+            let appended = pending.await.map_err(append_error)?;
+            Ok(Appended { first_seq: appended.first_seq, count: appended.count })
+        }))
+    }
+}
+
+fn append_error(error: journal::AppendError) -> ingest::AppendError {
+    match error {
+        journal::AppendError::DiskFull => ingest::AppendError::DiskFull,
+        journal::AppendError::SpoolFull => ingest::AppendError::SpoolFull,
+        journal::AppendError::Busy => ingest::AppendError::Busy,
+        journal::AppendError::Closed | journal::AppendError::Failed => ingest::AppendError::Closed,
+    }
+}
+
+/// The journal as the aggregator sees it.
+pub(super) struct Counted(pub Tail);
+
+impl Source for Counted {
+    fn next(&mut self, timeout: Duration) -> Item {
+        match self.0.next(timeout) {
+            TailItem::Events { first_seq, batch } => Item::Events { first_seq, batch },
+            TailItem::Idle => Item::Idle,
+            TailItem::Closed => Item::Closed,
+        }
+    }
+}
+
+/// Ingest as sockets see it.
+pub(super) struct Publisher(pub Ingest);
+
+impl Publish for Publisher {
+    fn publish(&self, publishes: Vec<Bytes>) -> Publishing {
+        let ingest = self.0.clone();
+        Box::pin(async move {
+            let source = ingest::Source {
+                site: None,
+                import: false,
+                idempotency_key: None,
+                subject: Arc::from("dev"),
+            };
+            let verdicts = ingest.submit_many(publishes, &source).await;
+            verdicts.into_iter().map(|verdict| verdict.map(told).map_err(|e| refused(&e))).collect()
+        })
+    }
+}
+
+fn told(verdicts: ingest::Verdicts) -> Verdict {
+    Verdict {
+        accepted: verdicts.accepted,
+        duplicates: verdicts.duplicates,
+        rejected: verdicts.rejected,
+        rejected_total: verdicts.rejected_total,
+    }
+}
+
+fn refused(error: &ingest::IngestError) -> Refusal {
+    Refusal {
+        code: error.code().into(),
+        message: error.to_string(),
+        retry_after_ms: error.retry_after_ms(),
+    }
+}
+
+/// The aggregator's read side as the hub sees it.
+pub(super) struct Windows(pub Views);
+
+impl Frames for Windows {
+    fn history(&self, window: &str, since: Option<i64>) -> Option<HistorySlice> {
+        let slice = self.0.history(window, since)?;
+        Some(HistorySlice { history: slice.history, corrections: slice.corrections })
+    }
+
+    fn at(&self, window: &str, tick: i64) -> Result<Aggregate, Refusal> {
+        self.0.at(window, tick).map_err(|error| Refusal::new(at_code(&error), error.to_string()))
+    }
+}
+
+fn at_code(error: &AtError) -> &'static str {
+    match error {
+        AtError::UnknownWindow => "unknown_room",
+        AtError::Ahead { .. } => "tick_ahead",
+        AtError::TooOld { .. } => "tick_too_old",
+        AtError::Gap { .. } => "tick_gap",
+        AtError::Store(_) => "store_unreadable",
+    }
+}
+
+/// The hub as the aggregator sees it.
+pub(super) struct Sockets(pub Arc<Hub>);
+
+impl FrameSink for Sockets {
+    fn frame(&self, frame: &Arc<TickFrame>) {
+        let windows: Vec<WindowFrame> = frame
+            .windows
+            .iter()
+            .map(|window| WindowFrame {
+                window: Arc::clone(&window.window),
+                aggregate: Arc::clone(&window.aggregate),
+                corrections: window.corrections.clone(),
+            })
+            .collect();
+        self.0.frame(frame.tick, &windows);
+    }
+}
