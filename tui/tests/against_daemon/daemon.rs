@@ -18,7 +18,12 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts one on `folder` and waits until it listens. The error is what it said instead.
     pub(crate) fn start(folder: &Path) -> Result<Self, String> {
-        let mut child = command(folder).spawn().map_err(|error| {
+        Self::start_at(folder, 0)
+    }
+
+    /// The same, on a port of its own choice.
+    pub(crate) fn start_at(folder: &Path, port: u16) -> Result<Self, String> {
+        let mut child = command(folder, port).spawn().map_err(|error| {
             format!("{}: {error}; build it: cargo build -p pulseboardd", binary().display())
         })?;
         let stdout = child.stdout.take().expect("stdout is a pipe");
@@ -62,12 +67,12 @@ impl Drop for Daemon {
     }
 }
 
-/// A daemon's command line on `folder`: any free port, routes as they are sent.
-pub(crate) fn command(folder: &Path) -> Command {
+/// A daemon's command line on `folder`: any free port for port 0, routes as they are sent.
+pub(crate) fn command(folder: &Path, port: u16) -> Command {
     let log = std::fs::File::options().create(true).append(true).open(log(folder));
     let mut command = Command::new(binary());
     command
-        .args(["--bind", "127.0.0.1:0", "--data-dir"])
+        .args(["--bind", &format!("127.0.0.1:{port}"), "--data-dir"])
         .arg(folder.join("data"))
         .env("PULSEBOARD_ROUTES__NORMALISE", "false")
         .current_dir(folder)

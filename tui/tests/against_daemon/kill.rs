@@ -128,7 +128,7 @@ fn under_load(
 
 /// A daemon that dies while it recovers must leave everything as it was.
 fn kill_while_starting(folder: &std::path::Path, after: Duration) {
-    let mut child = daemon::command(folder).spawn().unwrap();
+    let mut child = daemon::command(folder, 0).spawn().unwrap();
     thread::sleep(after);
     child.kill().unwrap();
     child.wait().unwrap();

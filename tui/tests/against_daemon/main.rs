@@ -9,3 +9,4 @@ mod daemon;
 mod http;
 mod kill;
 mod real_input;
+mod tools;
