@@ -133,6 +133,8 @@ pub struct State {
     pub demo: bool,
     /// A sentence at the foot.
     pub notice: Option<Notice>,
+    /// Why the last attempt to connect failed, until one succeeds.
+    pub lost: Option<String>,
     /// Ticks merged for us in all.
     pub lagged_total: u64,
     live: Vec<Picture>,
@@ -156,6 +158,7 @@ impl State {
             help: false,
             demo: false,
             notice: None,
+            lost: None,
             lagged_total: 0,
             live: Vec::new(),
             paused: None,
@@ -240,6 +243,16 @@ impl State {
         self.welcome.as_ref().is_some_and(|welcome| welcome.auth == AuthState::Dev)
     }
 
+    /// Whether there is no picture, nor any hope that one comes at once.
+    pub fn is_without_daemon(&self) -> bool {
+        let failed = match self.link {
+            Link::Waiting { .. } | Link::Denied { .. } => true,
+            Link::Connecting { .. } => self.lost.is_some(),
+            Link::Live => false,
+        };
+        failed && self.shown().is_none()
+    }
+
     /// Whether demo traffic may be sent.
     pub fn may_demo(&self) -> bool {
         self.is_dev_mode() && self.link == Link::Live
@@ -279,7 +292,8 @@ impl State {
             Feed::Connecting { attempt } => self.link = Link::Connecting { attempt },
             Feed::Waiting { attempt, reason, retry_ms } => {
                 let retry_at_ms = self.now_ms + retry_ms;
-                self.link = Link::Waiting { attempt, reason, retry_at_ms };
+                self.lost = Some(reason);
+                self.link = Link::Waiting { attempt, retry_at_ms };
             }
             Feed::Denied { reason } => {
                 self.demo = false;
@@ -318,6 +332,9 @@ impl State {
         }
         self.frame_ms = self.now_ms.max(1);
         self.link = Link::Live;
+        self.lost = None;
+        // Made-up traffic is for a daemon that is made to play with; this one may have changed.
+        self.demo &= welcome.auth == AuthState::Dev;
         self.welcome = Some(welcome);
     }
 
