@@ -111,7 +111,7 @@ impl App {
                 },
                 news = feed.recv() => match news {
                     Some(news) => Some(Event::Feed(news)),
-                    None => return Ok(()),
+                    None => anyhow::bail!("the connection's task ended; this is a fault of ours"),
                 },
                 () = tokio::time::sleep(deadline) => Some(Event::Time),
                 _ = term.recv() => return Ok(()),

@@ -1,7 +1,7 @@
 //! What `pulseboard` understands on its command line. One definition drives the parser, the help,
 //! the completions and the man page; it does nothing itself.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
 
@@ -14,7 +14,14 @@ Examples:
 
 /// Watch a Pulseboard daemon live, or work with it from the command line.
 #[derive(Debug, Parser)]
-#[command(name = "pulseboard", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(
+    name = "pulseboard",
+    version,
+    after_help = EXAMPLES,
+    max_term_width = 100,
+    disable_help_flag = true,
+    disable_help_subcommand = true
+)]
 pub struct Cli {
     /// Where the daemon listens
     #[arg(
@@ -48,13 +55,18 @@ pub struct Cli {
     #[arg(long, default_value = "5s", value_name = "WINDOW")]
     pub window: String,
 
-    /// How charts are drawn; the default is braille where the terminal's encoding is UTF-8
+    /// How charts are drawn; by default braille where the terminal has it
     #[arg(long, value_enum, value_name = "STYLE")]
     pub charts: Option<Charts>,
 
     /// The colours; the default follows the terminal
     #[arg(long, value_enum, value_name = "THEME")]
     pub theme: Option<ThemeName>,
+
+    /// Print help
+    // The short form for both, so that it fits a screen.
+    #[arg(short, long, global = true, action = ArgAction::HelpShort)]
+    pub help: Option<bool>,
 
     /// What to do instead of watching
     #[command(subcommand)]
@@ -104,6 +116,15 @@ mod tests {
     #[test]
     fn the_definition_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_fits_a_screen_and_shows_an_example() {
+        for arguments in [vec!["pulseboard", "--help"], vec!["pulseboard", "-h"]] {
+            let help = Cli::try_parse_from(arguments).unwrap_err().to_string();
+            assert!(help.lines().count() <= 32, "{help}");
+            assert!(help.contains("Examples:"));
+        }
     }
 
     #[test]

@@ -264,6 +264,9 @@ impl Connection {
         let most = usize::try_from(welcome.limits.rooms).unwrap_or(usize::MAX);
         let windows = &welcome.windows[..welcome.windows.len().min(most)];
         let (rooms, since) = self.rooms.join(windows);
+        if welcome.auth != AuthState::Dev {
+            self.demo = None;
+        }
         self.feed(Feed::Welcome(Arc::new(welcome))).await?;
         say(socket, &ClientMessage::Subscribe { rooms, since }).await
     }

@@ -103,6 +103,7 @@ fn read_key(key: &KeyEvent) -> Key {
         KeyCode::Char(character) if key.modifiers.contains(KeyModifiers::CONTROL) => {
             Key::Ctrl(character.to_ascii_lowercase())
         }
+        KeyCode::Char(_) if key.modifiers.contains(KeyModifiers::ALT) => Key::Named("that key"),
         KeyCode::Char(character) => Key::Char(character),
         KeyCode::Up => Key::Up,
         KeyCode::Down => Key::Down,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use pulseboard_tui::cli::Cli;
+use pulseboard_tui::target::TargetError;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -13,7 +14,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<TargetError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -69,7 +69,7 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, look: &Look) -> Hits {
     let foot = Rect { y: area.bottom().saturating_sub(1), height: 1, ..area };
     let middle = Rect { y: area.y + 1, height: area.height.saturating_sub(2), ..area };
     title::draw(&mut pen, top);
-    if state.shown().is_none() && matches!(state.link, Link::Waiting { .. } | Link::Denied { .. }) {
+    if state.is_without_daemon() {
         panel::no_daemon(&mut pen, middle);
     } else if state.is_first_run() {
         panel::first_run(&mut pen, middle);

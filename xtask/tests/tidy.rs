@@ -168,7 +168,7 @@ fn journal_files_are_opened_behind_its_disk_alone() {
             found.extend(
                 opens
                     .iter()
-                    .filter(|name| file.code.contains(*name))
+                    .filter(|name| file.names(name))
                     .map(|name| format!("{} names {name}", file.path)),
             );
         }

@@ -12,8 +12,6 @@ pub enum Link {
     Waiting {
         /// The one that will come.
         attempt: u32,
-        /// Why the last one ended, as a clause.
-        reason: String,
         /// When it comes, on the state's clock, ms.
         retry_at_ms: u64,
     },
@@ -52,7 +50,7 @@ mod tests {
 
     #[test]
     fn the_countdown_wakes_once_a_second() {
-        let link = Link::Waiting { attempt: 2, reason: String::new(), retry_at_ms: 5_500 };
+        let link = Link::Waiting { attempt: 2, retry_at_ms: 5_500 };
         let mut now_ms = 3_000;
         let mut seen = Vec::new();
         while let Some(next) = link.next_change_ms(now_ms) {

@@ -41,18 +41,25 @@ pub(super) fn no_daemon(pen: &mut Pen<'_>, area: Rect) {
             lines.push(("Then:".to_owned(), muted));
             lines.push(("PULSEBOARD_TOKEN=… pulseboard".to_owned(), accent));
         }
-        Link::Waiting { attempt, reason, .. } => {
-            let seconds = state.retry_in_secs().unwrap_or(0);
+        link => {
+            let again = match link {
+                Link::Connecting { attempt } => format!("trying again now (attempt {attempt})"),
+                Link::Waiting { attempt, .. } => {
+                    let seconds = state.retry_in_secs().unwrap_or(0);
+                    format!("trying again in {seconds} s (attempt {attempt})")
+                }
+                _ => String::new(),
+            };
+            let reason = state.lost.as_deref().unwrap_or_default();
             lines.push((format!("Not connected to {url}"), strong));
             lines.push((format::clean(reason), text));
-            lines.push((format!("trying again in {seconds} s (attempt {attempt})"), muted));
+            lines.push((again, muted));
             lines.push((String::new(), text));
-            lines.push(("Start one on this machine:".to_owned(), muted));
+            lines.push(("Start a daemon on this machine:".to_owned(), muted));
             lines.push(("pulseboardd".to_owned(), accent));
             lines.push(("or look elsewhere:".to_owned(), muted));
             lines.push(("pulseboard --url http://HOST:3000".to_owned(), accent));
         }
-        _ => {}
     }
     block(pen, area, &lines);
 }

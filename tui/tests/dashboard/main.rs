@@ -9,6 +9,7 @@
 
 mod connection;
 mod fixture;
+mod layers;
 mod once;
 mod screens;
 mod terminal;

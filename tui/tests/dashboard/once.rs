@@ -89,3 +89,14 @@ fn on_a_pipe_the_dashboard_names_the_command_for_scripts() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("--once --json"), "{said}");
 }
+
+#[test]
+fn an_address_that_is_none_is_a_usage_error() {
+    let output = Command::new(env!("CARGO_BIN_EXE_pulseboard"))
+        .args(["--once", "--url", "https://h"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("--url"), "{said}");
+}

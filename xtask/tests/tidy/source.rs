@@ -33,6 +33,11 @@ impl Source {
         Path::new(&self.path).extension().is_some_and(|extension| extension == "rs")
     }
 
+    /// Whether the code holds this path as whole words.
+    pub(crate) fn names(&self, path: &str) -> bool {
+        words(&self.code, path).next().is_some()
+    }
+
     /// Whether the code names a crate: `name::…`, or `use name`.
     pub(crate) fn names_crate(&self, name: &str) -> bool {
         words(&self.code, name).any(|(before, after)| {
