@@ -100,11 +100,7 @@ impl Ticks {
     }
 
     /// Gives the users and sessions of the blocks and ticks that make up a span.
-    fn each_part(
-        &mut self,
-        span: RangeInclusive<i64>,
-        mut give: impl FnMut(&Distinct, &Distinct),
-    ) {
+    fn each_part(&mut self, span: RangeInclusive<i64>, mut give: impl FnMut(&Distinct, &Distinct)) {
         let (mut tick, last) = (*span.start(), *span.end());
         while tick <= last {
             let block = tick.div_euclid(BLOCK);
