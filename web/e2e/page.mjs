@@ -1,13 +1,21 @@
 // A browser page under watch: whatever it complains about, asks from elsewhere, or violates fails its test.
 import assert from "node:assert/strict";
+import { extname, join } from "node:path";
+import { after } from "node:test";
 import { openBrowser } from "../dev/browser.mjs";
+import { CSP } from "../dev/mock.mjs";
 
 const DESK = { width: 1440, height: 900 };
+
+const open = new Set();
+// A test that fails before it closes its browser leaves none behind.
+after(() => Promise.all([...open].map((browser) => browser.close())));
 
 /** Opens `path` of the target; `close` ends the browser and checks that the page never complained. */
 export async function openPage(target, path = "/", options = {}) {
   const { before, ...context } = options;
   const browser = await openBrowser({ viewport: DESK, timezoneId: "UTC", ...context });
+  open.add(browser);
   const page = await browser.context.newPage();
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
@@ -27,20 +35,41 @@ export async function openPage(target, path = "/", options = {}) {
       console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`);
     });
   });
+  if (process.env.PULSEBOARD_PAGE) await servePage(page, process.env.PULSEBOARD_PAGE);
   if (before) await before(page);
   await page.goto(target.url + path);
   return {
     page,
     close: async () => {
+      open.delete(browser);
       await browser.close();
       assert.deepEqual(complaints, []);
     },
   };
 }
 
+/** Takes the page from a folder instead of from the daemon: to try a page without building the daemon anew. */
+async function servePage(page, folder) {
+  const types = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+  };
+  await page.route(/^http:\/\/[^/]+\/(\?.*|assets\/.*|favicon\.svg)?$/, (route) => {
+    const { pathname } = new URL(route.request().url());
+    const path = join(folder, pathname === "/" ? "index.html" : pathname);
+    return route.fulfill({
+      path,
+      contentType: types[extname(path)],
+      headers: { "content-security-policy": CSP },
+    });
+  });
+}
+
 /** Waits until the bar says something. */
 export function says(page, text) {
-  return page.locator(".status", { hasText: text }).waitFor({ timeout: 20_000 });
+  return page.locator(".status", { hasText: text }).waitFor({ timeout: 45_000 });
 }
 
 export const tickOf = async (page) => Number(await page.locator("main").getAttribute("data-tick"));
