@@ -1,9 +1,7 @@
 // A browser page under watch: whatever it complains about, asks from elsewhere, or violates fails its test.
 import assert from "node:assert/strict";
-import { extname, join } from "node:path";
 import { after } from "node:test";
 import { openBrowser } from "../dev/browser.mjs";
-import { CSP } from "../dev/mock.mjs";
 
 const DESK = { width: 1440, height: 900 };
 
@@ -35,7 +33,6 @@ export async function openPage(target, path = "/", options = {}) {
       console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`);
     });
   });
-  if (process.env.PULSEBOARD_PAGE) await servePage(page, process.env.PULSEBOARD_PAGE);
   if (before) await before(page);
   await page.goto(target.url + path);
   return {
@@ -46,25 +43,6 @@ export async function openPage(target, path = "/", options = {}) {
       assert.deepEqual(complaints, []);
     },
   };
-}
-
-/** Takes the page from a folder instead of from the daemon: to try a page without building the daemon anew. */
-async function servePage(page, folder) {
-  const types = {
-    ".html": "text/html",
-    ".js": "text/javascript",
-    ".css": "text/css",
-    ".svg": "image/svg+xml",
-  };
-  await page.route(/^http:\/\/[^/]+\/(\?.*|assets\/.*|favicon\.svg)?$/, (route) => {
-    const { pathname } = new URL(route.request().url());
-    const path = join(folder, pathname === "/" ? "index.html" : pathname);
-    return route.fulfill({
-      path,
-      contentType: types[extname(path)],
-      headers: { "content-security-policy": CSP },
-    });
-  });
 }
 
 /** Waits until the bar says something. */
