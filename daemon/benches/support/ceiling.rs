@@ -31,7 +31,7 @@ struct Event<'a> {
 }
 
 /// Serves until the process is killed; prints its address as the daemon does.
-pub fn serve() {
+pub(crate) fn serve() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let listener =
