@@ -69,7 +69,8 @@ fn malformed_settings_are_one_line_with_their_place_and_touch_nothing() {
 fn a_broken_or_missing_file_is_one_line() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("broken.toml"), "[server\nbind = 1\n").unwrap();
-    for (file, end) in [("broken.toml", "(broken.toml, line 1)"), ("missing.toml", "(os error 2)")] {
+    for (file, end) in [("broken.toml", "(broken.toml, line 1)"), ("missing.toml", "(os error 2)")]
+    {
         let mut command = plain();
         let output = command.current_dir(folder.path()).args(["--config", file]).output().unwrap();
         let (code, said) = refusal(&output);

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     page::install()?;
     page::build()?;
     println!("2 of 4  daemon and terminal dashboard (the first build takes a few minutes)");
-    plainly(&mut cargo(&["build", "--bin", "pulseboardd", "--bin", "pulseboard"]))?;
+    plainly(&mut cargo(&["build", "--workspace", "--bins"]))?;
 
     let temporary = tempfile::Builder::new().prefix("pulseboard-demo-").tempdir()?;
     let data_dir = args.data_dir.clone().unwrap_or_else(|| temporary.path().join("data"));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::feed::Refusal;
@@ -54,10 +54,8 @@ struct Envelope<'a> {
 
 /// Reads a message; `text` is UTF-8 JSON as received.
 pub(super) fn parse(text: &Bytes) -> Result<Request, Misunderstood> {
-    let envelope: Envelope<'_> = serde_json::from_slice(text).map_err(|error| {
-        let message = format!("not a JSON object of the protocol: {error}");
-        Misunderstood { id: None, refusal: Refusal::new("bad_json", message) }
-    })?;
+    let envelope: Envelope<'_> = serde_json::from_slice(text)
+        .map_err(|error| Misunderstood { id: None, refusal: unreadable(text, &error) })?;
     let (id, id_error) = match field::<Option<u64>>("id", "an unsigned integer", envelope.id) {
         Ok(id) => (id.flatten(), None),
         Err(refusal) => (None, Some(refusal)),
@@ -112,6 +110,14 @@ fn request(envelope: &Envelope<'_>, id: Option<u64>, text: &Bytes) -> Result<Req
             Err(_) => Err(wrong("op", "a string")),
         },
     }
+}
+
+fn unreadable(text: &Bytes, error: &serde_json::Error) -> Refusal {
+    let is_object = text.trim_ascii_start().starts_with(b"{");
+    if !is_object && serde_json::from_slice::<IgnoredAny>(text).is_ok() {
+        return Refusal::new("not_an_object", "a message is a JSON object with an `op`");
+    }
+    Refusal::new("bad_json", format!("not JSON: {error}"))
 }
 
 fn required<T: DeserializeOwned>(
@@ -180,8 +186,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_the_id_it_came_with() {
         assert_eq!(code("{"), (None, "bad_json".into()));
-        assert_eq!(code("[]"), (None, "bad_json".into()));
-        assert_eq!(code("7"), (None, "bad_json".into()));
+        assert_eq!(code("[]"), (None, "not_an_object".into()));
+        assert_eq!(code("7"), (None, "not_an_object".into()));
         assert_eq!(code(r#"{"id":1}"#), (Some(1), "missing_field".into()));
         assert_eq!(code(r#"{"op":7,"id":1}"#), (Some(1), "wrong_type".into()));
         assert_eq!(code(r#"{"op":"ping","id":-1}"#), (None, "wrong_type".into()));

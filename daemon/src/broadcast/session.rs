@@ -93,7 +93,7 @@ impl Session {
             let reads = !full && !self.is_at_limit();
             if reads && self.more {
                 let unread = std::mem::take(&mut self.unread);
-                if let Err(ending) = self.decode(&unread) {
+                if let Err(ending) = self.decode(&unread, |rest| unread.slice_ref(rest)) {
                     return ending;
                 }
                 tokio::task::coop::consume_budget().await;
@@ -128,7 +128,7 @@ impl Session {
             Ok(0) => Err(Ending::Gone),
             Ok(bytes) => {
                 self.member.heard();
-                self.decode(&buffer[..bytes])
+                self.decode(&buffer[..bytes], Bytes::copy_from_slice)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             Err(_) => Err(Ending::Gone),
@@ -136,7 +136,11 @@ impl Session {
     }
 
     /// Decodes and answers what was received, as far as the limits allow; keeps the rest.
-    fn decode(&mut self, mut input: &[u8]) -> Result<(), Ending> {
+    fn decode(
+        &mut self,
+        mut input: &[u8],
+        keep: impl FnOnce(&[u8]) -> Bytes,
+    ) -> Result<(), Ending> {
         let mut control = Vec::new();
         let heard = loop {
             match self.reader.next(&mut input, &mut control) {
@@ -150,7 +154,7 @@ impl Session {
             let full = control.len() > super::outbox::ANSWER_BYTES;
             if full || self.lookup.is_some() || self.is_at_limit() || self.is_full() {
                 self.more = true;
-                self.unread = Bytes::copy_from_slice(input);
+                self.unread = keep(input);
                 break Ok(());
             }
         };

@@ -40,9 +40,16 @@ pub struct Dedupe {
 pub struct DedupeFull;
 
 impl Dedupe {
-    /// An empty memory of at most `max_ids` ids.
+    /// An empty memory of at most `max_ids` ids, with the longest horizon.
     pub fn new(max_ids: u64, now_ms: i64) -> Self {
-        let ledger = Ledger::new(max_ids.max(1), secs(now_ms));
+        Self::with_horizon(max_ids, limits::HORIZON_MS, now_ms)
+    }
+
+    /// An empty memory of at most `max_ids` ids with a horizon of `horizon_ms`, which is taken to
+    /// be 65 s to 24 h.
+    pub fn with_horizon(max_ids: u64, horizon_ms: i64, now_ms: i64) -> Self {
+        let horizon_secs = secs(horizon_ms.min(limits::HORIZON_MS)).max(LEAST_SECS);
+        let ledger = Ledger::new(max_ids.max(1), horizon_secs, secs(now_ms));
         let share = max_ids.max(1).div_ceil(SHARDS as u64) as usize;
         let shard = |index| Mutex::new(Shard::new(Sizes::for_ids(share, index, SHARDS)));
         Self {
@@ -190,8 +197,8 @@ impl Dedupe {
     }
 }
 
-/// The longest an id is remembered, in seconds.
-const REMEMBERED_SECS: u32 = (limits::HORIZON_MS / 1_000) as u32 + limits::FINAL_AFTER_SECS as u32;
+/// The least that is remembered, and the least the horizon says.
+const LEAST_SECS: u32 = limits::FINAL_AFTER_SECS as u32;
 
 fn shard_of(id: u128) -> usize {
     (id >> 122) as usize

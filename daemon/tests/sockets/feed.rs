@@ -236,7 +236,7 @@ impl Publish for Sink {
 
 fn verdict(events: &Bytes) -> Result<Verdict, Refusal> {
     let Ok(items) = serde_json::from_slice::<Vec<serde_json::Value>>(events) else {
-        return Err(Refusal::new("malformed", "not an array of events"));
+        return Err(Refusal::new("bad_json", "not an array of events"));
     };
     if items.is_empty() {
         let mut refusal = Refusal::new("busy", "try later");

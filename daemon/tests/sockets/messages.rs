@@ -29,11 +29,11 @@ async fn every_message_that_is_not_understood_is_answered_and_the_session_goes_o
     daemon.tick();
     let mut client = Client::connect(daemon.address).await;
     for (message, code, id) in [
-        ("", "malformed", None),
-        ("{", "malformed", None),
-        ("[]", "malformed", None),
-        ("\"op\"", "malformed", None),
-        (r#"{"op":"ping","op":"ping"}"#, "malformed", None),
+        ("", "bad_json", None),
+        ("{", "bad_json", None),
+        ("[]", "not_an_object", None),
+        ("\"op\"", "not_an_object", None),
+        (r#"{"op":"ping","op":"ping"}"#, "bad_json", None),
         (r#"{"id":4}"#, "missing_field", Some(4)),
         (r#"{"op":1,"id":4}"#, "wrong_type", Some(4)),
         (r#"{"op":"dance","id":4}"#, "unknown_op", Some(4)),
@@ -61,7 +61,7 @@ async fn deep_nesting_is_no_way_to_hurt_the_daemon() {
     let daemon = Daemon::start().await;
     let mut client = Client::connect(daemon.address).await;
     client.send_text(&format!("{{\"op\":{}", "[".repeat(500_000))).await;
-    assert_eq!(client.next().await["code"], "malformed");
+    assert_eq!(client.next().await["code"], "bad_json");
     client.is_alive().await;
 }
 

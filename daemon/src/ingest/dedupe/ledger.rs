@@ -7,11 +7,9 @@ use std::collections::VecDeque;
 
 use pulseboard::limits;
 
-use super::{DedupeFull, REMEMBERED_SECS};
+use super::{DedupeFull, LEAST_SECS};
 
 const STEP_SECS: u32 = 5;
-/// The least that is remembered, and the least the horizon says.
-const LEAST_SECS: u32 = limits::FINAL_AFTER_SECS as u32;
 /// The slack ids are remembered beyond the horizon, while there is room.
 const SLACK_SECS: u32 = limits::FINAL_AFTER_SECS as u32;
 
@@ -19,6 +17,8 @@ const SLACK_SECS: u32 = limits::FINAL_AFTER_SECS as u32;
 #[derive(Debug)]
 pub(super) struct Ledger {
     max_ids: u64,
+    /// The longest an id is remembered: the horizon and the slack.
+    remembered_secs: u32,
     total: u64,
     /// The step of the first count; everything before is forgotten.
     first_step: u32,
@@ -28,9 +28,17 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(max_ids: u64, now_secs: u32) -> Self {
-        let first_step = now_secs.saturating_sub(REMEMBERED_SECS) / STEP_SECS;
-        Self { max_ids, total: 0, first_step, counts: VecDeque::new(), crowded_out_secs: 0 }
+    pub(super) fn new(max_ids: u64, horizon_secs: u32, now_secs: u32) -> Self {
+        let remembered_secs = horizon_secs + SLACK_SECS;
+        let first_step = now_secs.saturating_sub(remembered_secs) / STEP_SECS;
+        Self {
+            max_ids,
+            remembered_secs,
+            total: 0,
+            first_step,
+            counts: VecDeque::new(),
+            crowded_out_secs: 0,
+        }
     }
 
     /// Ids that came before this are forgotten.
@@ -44,15 +52,15 @@ impl Ledger {
 
     pub(super) fn horizon_secs(&self, now_secs: u32) -> i64 {
         let kept_secs = match self.crowded_out_secs {
-            0 => REMEMBERED_SECS,
-            from => now_secs.saturating_sub(from).min(REMEMBERED_SECS),
+            0 => self.remembered_secs,
+            from => now_secs.saturating_sub(from).min(self.remembered_secs),
         };
         i64::from(kept_secs.saturating_sub(SLACK_SECS).max(LEAST_SECS))
     }
 
     /// Counts ids that come now, and forgets old ones where it must.
     pub(super) fn reserve(&mut self, count: u64, now_secs: u32) -> Result<(), DedupeFull> {
-        let oldest = now_secs.saturating_sub(REMEMBERED_SECS) / STEP_SECS;
+        let oldest = now_secs.saturating_sub(self.remembered_secs) / STEP_SECS;
         while self.first_step < oldest && !self.counts.is_empty() {
             self.forget_first();
         }
@@ -104,11 +112,16 @@ impl Ledger {
         // A clock set back a little counts in the oldest step there is; one ahead is followed as
         // far as ids are remembered at all.
         let step = (at_secs / STEP_SECS).max(self.first_step);
-        let index = ((step - self.first_step) as usize).min(STEPS_MAX - 1);
+        let index = ((step - self.first_step) as usize).min(self.steps_max() - 1);
         if index >= self.counts.len() {
             self.counts.resize(index + 1, 0);
         }
         &mut self.counts[index]
+    }
+
+    /// Steps there can be: what is remembered, the step now, and five minutes of clocks set ahead.
+    fn steps_max(&self) -> usize {
+        (self.remembered_secs / STEP_SECS) as usize + 64
     }
 
     fn forget_first(&mut self) {
@@ -124,6 +137,3 @@ impl Ledger {
         }
     }
 }
-
-/// Steps there can be: what is remembered, the step now, and five minutes of clocks set ahead.
-const STEPS_MAX: usize = (REMEMBERED_SECS / STEP_SECS) as usize + 64;

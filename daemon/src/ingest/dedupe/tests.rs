@@ -46,6 +46,16 @@ fn an_id_is_remembered_for_the_horizon_and_a_little_more() {
 }
 
 #[test]
+fn a_shorter_horizon_is_kept_to() {
+    let dedupe = Dedupe::with_horizon(1_000, 3_600_000, NOW_MS);
+    assert_eq!(dedupe.horizon_ms(NOW_MS), 3_600_000);
+    assert_eq!(insert(&dedupe, &[id(1)], NOW_MS), Ok(1));
+    assert_eq!(insert(&dedupe, &[id(1)], NOW_MS + 3_660_000), Ok(0));
+    assert_eq!(insert(&dedupe, &[id(1)], NOW_MS + 3_671_000), Ok(1));
+    assert_eq!(Dedupe::with_horizon(1, 0, NOW_MS).horizon_ms(NOW_MS), 65_000);
+}
+
+#[test]
 fn past_the_most_ids_the_oldest_go_and_the_horizon_says_so() {
     let dedupe = Dedupe::new(1_000, NOW_MS);
     for minute in 0..20 {
