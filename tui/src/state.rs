@@ -2,6 +2,7 @@
 //! terminal, no socket; `app` hands in events with the time and carries out the [`Effect`]s. The
 //! view reads it and never writes. Never names ratatui or crossterm.
 
+mod actions;
 pub mod keys;
 pub mod link;
 pub mod picture;
@@ -15,7 +16,6 @@ use pulseboard::wire::server::{AuthState, Welcome};
 
 use crate::cli::ThemeName;
 use crate::event::{Event, Feed, Frame};
-use crate::input::{Input, Key, Spot};
 pub use link::Link;
 pub use picture::{Measure, Picture};
 use routes::Routes;
@@ -350,129 +350,8 @@ impl State {
         Reaction { redraw: place == self.window, effect: None }
     }
 
-    fn input(&mut self, input: Input) -> Reaction {
-        match input {
-            Input::Resize { width, height } => self.size = (width, height),
-            Input::Key(key) => return self.key(key),
-            Input::Scroll(rows) => self.step(rows),
-            Input::Click(spot) => self.click(spot),
-        }
-        Reaction::redraw()
-    }
-
-    fn click(&mut self, spot: Spot) {
-        if self.help {
-            self.help = false;
-            return;
-        }
-        match spot {
-            Spot::Window(place) => self.choose(place),
-            Spot::Heading(column) => self.routes.column = column,
-            Spot::Live => self.pause(),
-            Spot::Chart => self.chart = self.chart.next(),
-            Spot::Row(place) => {
-                let Some(aggregate) = self.shown().and_then(|shown| shown.aggregate.clone()) else {
-                    return;
-                };
-                let rows = self.routes.rows(&aggregate);
-                self.routes.select(&rows, place);
-            }
-        }
-    }
-
-    fn key(&mut self, key: Key) -> Reaction {
-        match key {
-            Key::Char('q') | Key::Ctrl('c') => return Reaction::with(Effect::Quit),
-            Key::Ctrl('z') => return Reaction::with(Effect::Suspend),
-            Key::Ctrl('l') => return Reaction::with(Effect::Repaint),
-            Key::Char('?') => self.help = !self.help,
-            Key::Esc if self.help => self.help = false,
-            Key::Char('t') => self.theme = next_theme(self.theme),
-            Key::Char('r') if matches!(self.link, Link::Waiting { .. } | Link::Denied { .. }) => {
-                return Reaction::with(Effect::Retry);
-            }
-            Key::Char('d') if self.may_demo() => {
-                self.demo = !self.demo;
-                let said = if self.demo { "demo traffic starts" } else { "demo traffic stopped" };
-                self.say(said.to_owned(), false, NOTICE_MS);
-                return Reaction::with(Effect::Demo(self.demo));
-            }
-            Key::Char('d') if self.link == Link::Live => {
-                let said = "demo traffic needs a daemon in dev mode".to_owned();
-                self.say(said, false, NOTICE_MS);
-            }
-            Key::Char(digit @ '1'..='9') if self.shown().is_some() => {
-                let place = digit as usize - '1' as usize;
-                if place < self.pictures().len() {
-                    self.choose(place);
-                } else {
-                    self.nothing(key);
-                }
-            }
-            Key::Char(' ') if self.shown().is_some() => self.pause(),
-            Key::Char('g') if self.is_paused() => self.paused = None,
-            Key::Char('c') if self.shown().is_some() && self.shape() == Shape::Compact => {
-                self.chart = self.chart.next();
-            }
-            Key::Char('s') if self.has_routes() => self.routes.column = self.routes.column.next(),
-            Key::Down | Key::Char('j') if self.has_routes() => self.step(1),
-            Key::Up | Key::Char('k') if self.has_routes() => self.step(-1),
-            Key::Home if self.has_routes() => self.step(-1_000),
-            Key::End if self.has_routes() => self.step(1_000),
-            Key::Esc if self.routes.selected.is_some() => self.routes.selected = None,
-            _ => self.nothing(key),
-        }
-        Reaction::redraw()
-    }
-
-    fn choose(&mut self, place: usize) {
-        if place < self.pictures().len() {
-            self.window = place;
-        }
-    }
-
-    fn pause(&mut self) {
-        self.paused = match self.paused.take() {
-            None if self.shown().is_some() => Some(self.live.clone()),
-            _ => None,
-        };
-    }
-
-    fn step(&mut self, rows: i32) {
-        let Some(aggregate) = self.shown().and_then(|shown| shown.aggregate.clone()) else {
-            return;
-        };
-        let order = self.routes.rows(&aggregate);
-        self.routes.step(&order, rows);
-    }
-
-    fn nothing(&mut self, key: Key) {
-        let name = match key {
-            Key::Char(' ') => "space".to_owned(),
-            Key::Char(character) => character.to_string(),
-            Key::Ctrl(character) => format!("Ctrl-{}", character.to_ascii_uppercase()),
-            Key::Up => "↑".to_owned(),
-            Key::Down => "↓".to_owned(),
-            Key::Home => "home".to_owned(),
-            Key::End => "end".to_owned(),
-            Key::Esc => "esc".to_owned(),
-            Key::Named(name) => name.to_owned(),
-            Key::Function(number) => format!("F{number}"),
-        };
-        self.say(format!("{name} does nothing here; ? shows the keys"), false, NOTICE_MS);
-    }
-
     fn say(&mut self, text: String, bad: bool, for_ms: u64) {
         self.notice = Some(Notice { text, bad, until_ms: self.now_ms + for_ms });
-    }
-}
-
-fn next_theme(theme: ThemeName) -> ThemeName {
-    match theme {
-        ThemeName::Dark => ThemeName::Light,
-        ThemeName::Light => ThemeName::Contrast,
-        ThemeName::Contrast => ThemeName::Terminal,
-        ThemeName::Terminal => ThemeName::Dark,
     }
 }
 

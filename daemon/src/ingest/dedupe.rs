@@ -158,7 +158,9 @@ impl Dedupe {
                 let mut shard = self.shards[shard].lock();
                 for indices in indices.chunks(TOUCHED) {
                     shard.touch(indices.iter().map(|index| fingerprints[*index as usize]));
-                    indices.iter().for_each(|index| load(&mut shard, *index as usize));
+                    for index in indices {
+                        load(&mut shard, *index as usize);
+                    }
                 }
             });
         }

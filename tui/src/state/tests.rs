@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::input::{Input, Key, Spot};
 use crate::state::routes::Column;
 
 const TICK: i64 = 1_763_906_607;

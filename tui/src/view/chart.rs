@@ -81,11 +81,12 @@ pub(super) fn meaning_now(picture: Option<&Picture>, measure: Measure) -> Meanin
     }
 }
 
-/// The colour of an error rate of 0..1.
+/// The colour of an error rate of 0..1, decided by the rate as it is written, so that no 1.0 % has
+/// a mark and another none.
 pub(super) fn of_rate(rate: f64) -> Meaning {
-    match rate {
-        rate if rate >= 0.05 => Meaning::Bad,
-        rate if rate >= 0.01 => Meaning::Warn,
+    match (rate * 1_000.0).round() {
+        tenths if tenths >= 50.0 => Meaning::Bad,
+        tenths if tenths >= 10.0 => Meaning::Warn,
         _ => Meaning::Ok,
     }
 }
