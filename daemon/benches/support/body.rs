@@ -53,7 +53,7 @@ pub(crate) fn ndjson(count: usize, salt: u32) -> Template {
         let prefix = format!("{{\"eventId\":\"b{salt:04x}-");
         bytes.extend_from_slice(prefix.as_bytes());
         places.push(bytes.len());
-        let status = if mixed % 97 == 0 { 503 } else { 200 };
+        let status = if mixed.is_multiple_of(97) { 503 } else { 200 };
         bytes.extend_from_slice(
             format!(
                 "{:0DIGITS$}\",\"type\":\"page_view\",\"route\":\"/shop/category-{}/item\",\

@@ -13,6 +13,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 
+#[allow(dead_code, reason = "parsed, and that is all")]
+#[allow(clippy::struct_field_names, reason = "the names of the wire")]
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Event<'a> {
