@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{FallocateFlags, SeekFrom};
 
 /// A directory tree of files.
 pub trait Disk: Send + Sync {
@@ -41,6 +41,11 @@ pub trait DiskFile: Send + Sync {
     /// Reserves `len` bytes from the start, so that writing them cannot run out of space; they read
     /// as zeros.
     fn preallocate(&self, len: u64) -> io::Result<()>;
+    /// The first position at or after `offset` that may hold anything but zeros; `None` when there
+    /// is none. Lets reserved space that was never written be passed over.
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+        Ok(Some(offset))
+    }
     /// Fills `buffer` from `offset`; returns how many bytes there were before the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of `bytes` at `offset`.
@@ -105,6 +110,15 @@ impl DiskFile for OsFile {
             // the disk full, which the writer answers the same way.
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => self.0.set_len(len),
             done => Ok(done?),
+        }
+    }
+
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+        match rustix::fs::seek(&self.0, SeekFrom::Data(offset)) {
+            Ok(at) => Ok(Some(at)),
+            Err(rustix::io::Errno::NXIO) => Ok(None),
+            // A file system that does not know: everything may be data.
+            Err(_) => Ok(Some(offset)),
         }
     }
 
