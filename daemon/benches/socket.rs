@@ -125,7 +125,7 @@ fn frame(salt: u32) -> Template {
     if length < 126 {
         head.push(0x80 | length as u8);
     } else {
-        head.push(0x80 | 126);
+        head.push(0x80 | 0x7e);
         head.extend_from_slice(&(length as u16).to_be_bytes());
     }
     head.extend_from_slice(&[0; 4]);
