@@ -23,7 +23,7 @@ pub use ticks::Ticks;
 use std::sync::Arc;
 
 use crate::sketch::LatencyBins;
-use crate::tick::{Admitted, Names, Sample, TickSummary, TypeCounts, name_hash};
+use crate::tick::{Admitted, Names, OTHER, Sample, TickSummary, TypeCounts, name_hash};
 use routes::WindowRoutes;
 
 /// The counts of `secs` ticks up to and with `tick`.
@@ -114,9 +114,11 @@ impl Window {
         if let Some(class) = sample.class {
             self.classes[usize::from(class)] += 1;
         }
-        let kind = if admitted.kind { sample.kind } else { crate::tick::OTHER };
-        let hash = name_hash(kind);
-        self.types.add_many(hash, &names.intern(hash, kind), 1);
+        if admitted.kind {
+            self.types.add_admitted(sample.kind_hash, sample.kind, names);
+        } else {
+            self.types.add_admitted(name_hash(OTHER), OTHER, names);
+        }
         if let Some((bin, ms)) = sample.latency {
             self.latency.add_bin(bin, ms);
         }

@@ -22,6 +22,8 @@ pub struct Sample<'a> {
     pub route_hash: u64,
     /// `type`.
     pub kind: &'a str,
+    /// [`name_hash`] of it.
+    pub kind_hash: u64,
     /// Whether it counts as an error.
     pub is_error: bool,
     /// Index of the status class, see [`class_name`].
@@ -46,6 +48,7 @@ impl<'a> From<EventRef<'a>> for Sample<'a> {
             route,
             route_hash: name_hash(route),
             kind: event.kind(),
+            kind_hash: name_hash(event.kind()),
             is_error: event.is_error(),
             class: class.filter(|class| (1..=5).contains(class)).map(|class| class as u8 - 1),
             latency: event.latency_ms().map(|ms| (bin_of(ms), ms)),

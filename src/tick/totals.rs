@@ -36,7 +36,7 @@ impl Totals {
         if let Some(class) = sample.class {
             self.classes[usize::from(class)] += 1;
         }
-        let admitted = self.types.add(sample.kind, names);
+        let admitted = self.types.add(sample.kind_hash, sample.kind, names);
         if let Some(actor) = sample.actor {
             self.users.add(actor);
         }

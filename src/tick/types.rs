@@ -15,8 +15,7 @@ pub struct TypeCounts(Vec<(u64, Arc<str>, u64)>);
 impl TypeCounts {
     /// Counts an event, as `other` when there are 100 types already and this is not one of them:
     /// then it says `false`.
-    pub fn add(&mut self, kind: &str, names: &mut Names) -> bool {
-        let hash = name_hash(kind);
+    pub fn add(&mut self, hash: u64, kind: &str, names: &mut Names) -> bool {
         if let Some(count) = self.find(hash, kind) {
             *count += 1;
         } else if self.0.len() < TYPES_PER_TICK {
@@ -44,6 +43,14 @@ impl TypeCounts {
                     self.0.swap_remove(at);
                 }
             }
+        }
+    }
+
+    /// Counts an event that a tick counted under this type.
+    pub(crate) fn add_admitted(&mut self, hash: u64, kind: &str, names: &mut Names) {
+        match self.find(hash, kind) {
+            Some(mine) => *mine += 1,
+            None => self.0.push((hash, names.intern(hash, kind), 1)),
         }
     }
 
