@@ -205,7 +205,9 @@ fn large_dedupe() {
             let rebuilt = &rebuilt;
             threads.spawn(move || {
                 let cpu = cpu_ns();
-                half.iter().for_each(|(ids, at)| rebuilt.load(ids, at));
+                for (ids, at) in half {
+                    rebuilt.load(ids, at);
+                }
                 println!("          half a rebuild takes {:.2} s", (cpu_ns() - cpu) / 1e9);
             });
         }

@@ -62,14 +62,14 @@ type Shared = State<Arc<Stages>>;
 /// Routes of everything but the socket.
 pub fn router(stages: Arc<Stages>) -> Router {
     let get_only = |handler: MethodRouter<Arc<Stages>>| {
-        handler.fallback(|method, uri| not_allowed(method, uri, "GET, HEAD"))
+        handler.fallback(|method: Method, uri: Uri| not_allowed(&method, &uri, "GET, HEAD"))
     };
     Router::new()
         .route(
             "/api/events",
             post(post_events)
                 .get(get_events)
-                .fallback(|method, uri| not_allowed(method, uri, "GET, HEAD, POST")),
+                .fallback(|method: Method, uri: Uri| not_allowed(&method, &uri, "GET, HEAD, POST")),
         )
         .route("/api/aggregates", get_only(get(get_aggregates)))
         .route("/api/history", get_only(get(get_history)))
@@ -106,14 +106,14 @@ async fn security_headers(mut response: Response) -> Response {
     response
 }
 
-async fn not_allowed(method: Method, uri: Uri, allow: &'static str) -> Response {
-    Problem::new(
+fn not_allowed(method: &Method, uri: &Uri, allow: &'static str) -> std::future::Ready<Response> {
+    let problem = Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         format!("{method} is not answered at {}; {allow} are", uri.path()),
     )
-    .header(header::ALLOW, HeaderValue::from_static(allow))
-    .into_response()
+    .header(header::ALLOW, HeaderValue::from_static(allow));
+    std::future::ready(problem.into_response())
 }
 
 async fn post_events(State(stages): Shared, request: Request<Body>) -> Response {

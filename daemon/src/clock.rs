@@ -39,6 +39,7 @@ enum Source {
     Manual { now_ms: AtomicI64 },
 }
 
+#[allow(clippy::struct_field_names, reason = "units stand last in names")]
 #[derive(Debug)]
 struct Anchor {
     /// Unix ms at `start`, as adjusted since.

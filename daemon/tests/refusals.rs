@@ -1,6 +1,8 @@
 //! Every refusal of the contract's event table, over REST and over a socket, each with its exact
 //! answer, and what is malformed altogether. The daemon and its neighbours go on after each.
 
+#![allow(clippy::unwrap_used, reason = "a scenario that cannot go on has failed")]
+
 mod support;
 
 use futures_util::{SinkExt, StreamExt};

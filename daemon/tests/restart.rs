@@ -1,6 +1,8 @@
 //! Restarting the daemon, by SIGTERM and by kill -9: nothing acknowledged is lost or counted
 //! twice, and the windows and the charts' history come back.
 
+#![allow(clippy::unwrap_used, reason = "a scenario that cannot go on has failed")]
+
 mod support;
 
 use serde_json::{Value, json};
@@ -59,7 +61,7 @@ fn scenario(stop: impl Fn(Daemon)) {
     let events: Vec<String> = (0..40).map(|n| event(&format!("e{n}"), "/shop", n * 500)).collect();
     assert_eq!(post(&daemon, &events).json()["accepted"], 40);
     let late = event("late", "/late", 3_600_000);
-    assert_eq!(post(&daemon, &[late.clone()]).json()["accepted"], 1);
+    assert_eq!(post(&daemon, std::slice::from_ref(&late)).json()["accepted"], 1);
     eventually("all are in the 60 s window", || {
         (daemon.aggregate("60s")["events"] == 40).then_some(())
     });

@@ -40,7 +40,7 @@ impl Point {
         let span = tick - i64::from(secs) + 1..=tick;
         let mut sums = Totals::default();
         ticks.range(span.clone()).for_each(|(_, summary)| sums.merge_counts(&summary.totals));
-        Self::with(&sums, &sums.latency, ticks.distinct(span).0)
+        Self::with(&sums, &sums.latency, ticks.distinct_users(span))
     }
 
     /// The numbers of a bucket.

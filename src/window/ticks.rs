@@ -85,23 +85,36 @@ impl Ticks {
             return totals.map_or((0, 0), |t| (t.users.count(), t.sessions.count()));
         }
         let (mut users, mut sessions) = (DistinctUnion::default(), DistinctUnion::default());
-        let mut tick = first;
+        self.each_part(span, |one, other| {
+            users.add(one);
+            sessions.add(other);
+        });
+        (users.count(), sessions.count())
+    }
+
+    /// Distinct actors over a span.
+    pub(super) fn distinct_users(&mut self, span: RangeInclusive<i64>) -> u64 {
+        let mut users = DistinctUnion::default();
+        self.each_part(span, |one, _| users.add(one));
+        users.count()
+    }
+
+    /// Gives the users and sessions of the blocks and ticks that make up a span.
+    fn each_part(&mut self, span: RangeInclusive<i64>, mut give: impl FnMut(&Distinct, &Distinct)) {
+        let (mut tick, last) = (*span.start(), *span.end());
         while tick <= last {
             let block = tick.div_euclid(BLOCK);
             if tick == block * BLOCK && tick + BLOCK - 1 <= last {
                 let block = self.block(block);
-                users.add(&block.users);
-                sessions.add(&block.sessions);
+                give(&block.users, &block.sessions);
                 tick += BLOCK;
                 continue;
             }
             if let Some(summary) = self.ticks.get(&tick) {
-                users.add(&summary.totals.users);
-                sessions.add(&summary.totals.sessions);
+                give(&summary.totals.users, &summary.totals.sessions);
             }
             tick += 1;
         }
-        (users.count(), sessions.count())
     }
 
     fn block(&mut self, block: i64) -> &Block {

@@ -19,8 +19,7 @@ Examples:
     version,
     after_help = EXAMPLES,
     max_term_width = 100,
-    disable_help_flag = true,
-    disable_help_subcommand = true
+    disable_help_flag = true
 )]
 pub struct Cli {
     /// Where the daemon listens

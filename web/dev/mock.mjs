@@ -190,12 +190,17 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
           return json(response, 422, problem(422, "unknown_window", "Unknown window", window));
         const since = url.searchParams.get("since");
         const at = url.searchParams.get("at");
-        const answer = snapshot(window, since === null ? undefined : Number(since));
         if (at !== null) {
-          answer.tick = Number(at);
-          answer.aggregate = model.aggregate(window, answer.tick);
-          answer.history = model.history(window, range(answer.historyFrom, answer.tick));
+          if (since !== null)
+            return json(response, 422, problem(422, "conflicting_parameters", "Conflict", "at or since"));
+          const then = {
+            room: `window:${window}`,
+            tick: Number(at),
+            aggregate: model.aggregate(window, Number(at)),
+          };
+          return json(response, 200, { ...then, lagged: 0 });
         }
+        const answer = snapshot(window, since === null ? undefined : Number(since));
         return json(response, 200, answer);
       }
       if (url.pathname === "/api/events" && request.method === "POST") {

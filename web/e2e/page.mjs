@@ -1,13 +1,19 @@
 // A browser page under watch: whatever it complains about, asks from elsewhere, or violates fails its test.
 import assert from "node:assert/strict";
+import { after } from "node:test";
 import { openBrowser } from "../dev/browser.mjs";
 
 const DESK = { width: 1440, height: 900 };
+
+const open = new Set();
+// A test that fails before it closes its browser leaves none behind.
+after(() => Promise.all([...open].map((browser) => browser.close())));
 
 /** Opens `path` of the target; `close` ends the browser and checks that the page never complained. */
 export async function openPage(target, path = "/", options = {}) {
   const { before, ...context } = options;
   const browser = await openBrowser({ viewport: DESK, timezoneId: "UTC", ...context });
+  open.add(browser);
   const page = await browser.context.newPage();
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
@@ -32,6 +38,7 @@ export async function openPage(target, path = "/", options = {}) {
   return {
     page,
     close: async () => {
+      open.delete(browser);
       await browser.close();
       assert.deepEqual(complaints, []);
     },
@@ -40,7 +47,7 @@ export async function openPage(target, path = "/", options = {}) {
 
 /** Waits until the bar says something. */
 export function says(page, text) {
-  return page.locator(".status", { hasText: text }).waitFor({ timeout: 20_000 });
+  return page.locator(".status", { hasText: text }).waitFor({ timeout: 45_000 });
 }
 
 export const tickOf = async (page) => Number(await page.locator("main").getAttribute("data-tick"));

@@ -5,8 +5,8 @@ const DIGITS: usize = 12;
 
 /// A text with places for fresh numbers.
 #[derive(Clone)]
-pub struct Template {
-    pub bytes: Vec<u8>,
+pub(crate) struct Template {
+    pub(crate) bytes: Vec<u8>,
     places: Vec<usize>,
     /// Digits further on that take the same number in another range: offset from the place, width,
     /// range.
@@ -15,7 +15,7 @@ pub struct Template {
 
 impl Template {
     /// Writes the next numbers into their places.
-    pub fn renew(&mut self, next: &mut u64) {
+    pub(crate) fn renew(&mut self, next: &mut u64) {
         for place in &self.places {
             write_digits(&mut self.bytes[*place..place + DIGITS], *next);
             for (offset, width, range) in &self.also {
@@ -28,7 +28,7 @@ impl Template {
     }
 
     /// The same with other text around it.
-    pub fn wrapped(&self, before: &[u8], after: &[u8]) -> Self {
+    pub(crate) fn wrapped(&self, before: &[u8], after: &[u8]) -> Self {
         let mut bytes = before.to_vec();
         bytes.extend_from_slice(&self.bytes);
         bytes.extend_from_slice(after);
@@ -45,7 +45,7 @@ fn write_digits(digits: &mut [u8], mut number: u64) {
 }
 
 /// `count` events of about 190 bytes, one a line; `salt` keeps the ids of drivers apart.
-pub fn ndjson(count: usize, salt: u32) -> Template {
+pub(crate) fn ndjson(count: usize, salt: u32) -> Template {
     let mut bytes = Vec::new();
     let mut places = Vec::new();
     for index in 0..count {
@@ -53,7 +53,7 @@ pub fn ndjson(count: usize, salt: u32) -> Template {
         let prefix = format!("{{\"eventId\":\"b{salt:04x}-");
         bytes.extend_from_slice(prefix.as_bytes());
         places.push(bytes.len());
-        let status = if mixed % 97 == 0 { 503 } else { 200 };
+        let status = if mixed.is_multiple_of(97) { 503 } else { 200 };
         bytes.extend_from_slice(
             format!(
                 "{:0DIGITS$}\",\"type\":\"page_view\",\"route\":\"/shop/category-{}/item\",\
@@ -74,7 +74,7 @@ pub fn ndjson(count: usize, salt: u32) -> Template {
 }
 
 /// `count` events of a million users on 100,000 routes.
-pub fn wide(count: usize, salt: u32) -> Template {
+pub(crate) fn wide(count: usize, salt: u32) -> Template {
     let id = format!("{{\"eventId\":\"w{salt:04x}-");
     let route = "\",\"type\":\"page_view\",\"route\":\"/shop/item-";
     let user = "/view\",\"latencyMs\":12.5,\"status\":200,\"userId\":\"user-";
@@ -88,7 +88,7 @@ pub fn wide(count: usize, salt: u32) -> Template {
 }
 
 /// An HTTP request that posts the body.
-pub fn post(body: &Template, content_type: &str) -> Template {
+pub(crate) fn post(body: &Template, content_type: &str) -> Template {
     let head = format!(
         "POST /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\n\
          Content-Length: {}\r\n\r\n",

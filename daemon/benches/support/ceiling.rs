@@ -13,6 +13,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 
+#[allow(dead_code, reason = "parsed, and that is all")]
+#[allow(clippy::struct_field_names, reason = "the names of the wire")]
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Event<'a> {
@@ -31,7 +33,7 @@ struct Event<'a> {
 }
 
 /// Serves until the process is killed; prints its address as the daemon does.
-pub fn serve() {
+pub(crate) fn serve() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let listener =

@@ -11,14 +11,14 @@ use tokio::net::TcpStream;
 use super::body::Template;
 
 /// What a run reached.
-pub struct Reached {
-    pub events_per_second: f64,
+pub(crate) struct Reached {
+    pub(crate) events_per_second: f64,
     /// Latencies of answers, ascending, in microseconds.
-    pub latencies_us: Vec<u64>,
+    pub(crate) latencies_us: Vec<u64>,
 }
 
 /// Posts for `seconds` over `connections` connections; every answer must begin with `expect`.
-pub fn drive(
+pub(crate) fn drive(
     address: SocketAddr,
     connections: u32,
     events_per_request: usize,

@@ -5,13 +5,13 @@
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot run should say so at once")]
 
-pub mod body;
-pub mod ceiling;
-pub mod http;
-pub mod process;
+pub(crate) mod body;
+pub(crate) mod ceiling;
+pub(crate) mod http;
+pub(crate) mod process;
 
 /// The machine, as every result names it.
-pub fn machine() -> String {
+pub(crate) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kib: u64 = memory
@@ -24,12 +24,12 @@ pub fn machine() -> String {
 }
 
 /// The value at a share of a sorted list.
-pub fn quantile(sorted: &[u64], share: f64) -> u64 {
+pub(crate) fn quantile(sorted: &[u64], share: f64) -> u64 {
     let last = sorted.len().saturating_sub(1);
     sorted.get((last as f64 * share).round() as usize).copied().unwrap_or(0)
 }
 
 /// How long each measurement runs: `PULSEBOARD_BENCH_SECONDS`, or 5.
-pub fn seconds() -> u64 {
+pub(crate) fn seconds() -> u64 {
     std::env::var("PULSEBOARD_BENCH_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5)
 }

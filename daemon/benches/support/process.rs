@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 /// A running server.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Server {
     /// Starts a command and waits for its `listening on http://ADDR:PORT`.
-    pub fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = loop {
@@ -26,7 +26,7 @@ impl Server {
     }
 
     /// The daemon on a data directory, with more settings as environment variables.
-    pub fn daemon(data_dir: &std::path::Path, settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn daemon(data_dir: &std::path::Path, settings: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pulseboardd"));
         command
             .args(["--bind", "127.0.0.1:0", "--log-level", "warn", "--data-dir"])
@@ -37,20 +37,20 @@ impl Server {
     }
 
     /// This benchmark again, as the server that only parses.
-    pub fn ceiling() -> Self {
+    pub(crate) fn ceiling() -> Self {
         let own: PathBuf = std::env::current_exe().unwrap();
         Self::start(Command::new(own).arg("--ceiling"))
     }
 
     /// Resident memory, in bytes.
-    pub fn resident_bytes(&self) -> u64 {
+    pub(crate) fn resident_bytes(&self) -> u64 {
         let path = format!("/proc/{}/statm", self.child.id());
         let text = std::fs::read_to_string(path).unwrap();
         text.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
     }
 
     /// Kills it the hard way.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -72,6 +72,8 @@ pub(super) struct State {
     unreconciled: usize,
     /// Commits given to the store that are not on disk yet.
     pub(super) inflight: VecDeque<Arc<Commit>>,
+    /// Room to put a batch's events in order of their ticks.
+    order: Vec<(i64, u32)>,
     commit: u64,
     forget_after: Option<i64>,
     pub(super) late_total: u64,

@@ -19,7 +19,7 @@ use crate::api::metrics::Metrics;
 use crate::api::{self, Stages};
 use crate::broadcast::{self, Hub};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, RoutePattern};
 use crate::ingest::{self, Dedupe, Fingerprinter, Ingest, rest, socket};
 use crate::journal::{self, Journal, OsDisk};
 use crate::server::{self, origin::Origins};
@@ -157,7 +157,7 @@ fn build(
     let dedupe = remember(&journal, config, clock)?;
     let fingerprints = Fingerprinter::open(path)
         .map_err(|error| StartError::Refused(format!("data_dir: {error}")))?;
-    let patterns: Vec<&str> = config.routes.patterns.iter().map(|p| p.as_str()).collect();
+    let patterns: Vec<&str> = config.routes.patterns.iter().map(RoutePattern::as_str).collect();
     let normaliser = Normaliser::new(config.routes.normalise, &patterns)
         .map_err(|error| StartError::Refused(format!("routes.patterns: {error}")))?;
     let options = ingest::Options {
@@ -222,8 +222,9 @@ fn build(
 fn remember(journal: &Journal, config: &Config, clock: &Clock) -> Result<Arc<Dedupe>, StartError> {
     let now_ms = clock.now_ms();
     let max_ids = config.dedupe.max_ids as u64;
-    let dedupe = Arc::new(Dedupe::new(max_ids, now_ms));
-    let since_ms = now_ms - config.dedupe.horizon.as_millis() as i64 - 65_000;
+    let horizon_ms = config.dedupe.horizon.as_millis() as i64;
+    let dedupe = Arc::new(Dedupe::with_horizon(max_ids, horizon_ms, now_ms));
+    let since_ms = now_ms - horizon_ms - 65_000;
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     dedupe.reserve(journal.stats().events.min(max_ids));
     let load = |fingerprints: &[u128], arrivals_ms: &[i64]| dedupe.load(fingerprints, arrivals_ms);

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{FallocateFlags, SeekFrom};
 
 /// A directory tree of files.
 pub trait Disk: Send + Sync {
@@ -41,6 +41,11 @@ pub trait DiskFile: Send + Sync {
     /// Reserves `len` bytes from the start, so that writing them cannot run out of space; they read
     /// as zeros.
     fn preallocate(&self, len: u64) -> io::Result<()>;
+    /// Where from `offset` on there may be anything but zeros, as `(from, to)`. Lets reserved
+    /// space that was never written be passed over.
+    fn data_ranges(&self, offset: u64) -> io::Result<Vec<(u64, u64)>> {
+        Ok(vec![(offset, self.len()?)])
+    }
     /// Fills `buffer` from `offset`; returns how many bytes there were before the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of `bytes` at `offset`.
@@ -106,6 +111,23 @@ impl DiskFile for OsFile {
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => self.0.set_len(len),
             done => Ok(done?),
         }
+    }
+
+    fn data_ranges(&self, offset: u64) -> io::Result<Vec<(u64, u64)>> {
+        let (mut at, len) = (offset, self.len()?);
+        let mut ranges = Vec::new();
+        while at < len {
+            let from = match rustix::fs::seek(&self.0, SeekFrom::Data(at)) {
+                Ok(from) => from,
+                Err(rustix::io::Errno::NXIO) => break,
+                // A file system that does not know: everything may be data.
+                Err(_) => at,
+            };
+            let to = rustix::fs::seek(&self.0, SeekFrom::Hole(from)).unwrap_or(len);
+            ranges.push((from, to));
+            at = to.max(from + 1);
+        }
+        Ok(ranges)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

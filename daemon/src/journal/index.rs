@@ -127,6 +127,8 @@ pub(super) struct Index {
     /// By the number of the segment they were in.
     pub(super) fingerprints: BTreeMap<u64, Vec<BlockAt>>,
     pub(super) events: u64,
+    /// Nothing below this sequence that is in no segment is wanted any more.
+    pub(super) trimmed_to: u64,
 }
 
 impl Index {

@@ -20,6 +20,7 @@ use tokio::sync::{oneshot, watch};
 use super::block::encode::Encoded;
 use super::handoff::Handoff;
 use super::index::Index;
+use super::segment::BlockFile;
 use super::{DamagedBlock, Fault, Options};
 use crate::clock::Clock;
 
@@ -132,12 +133,20 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) fault: watch::Sender<Option<Fault>>,
     pub(super) damaged: Mutex<Vec<DamagedBlock>>,
+    /// Says durably how far retention went; only retention writes it.
+    pub(super) trim_mark: Mutex<BlockFile>,
     queue: Mutex<Queue>,
     arrived: Condvar,
 }
 
 impl Shared {
-    pub(super) fn new(options: Options, clock: Clock, index: Index, next_seq: u64) -> Self {
+    pub(super) fn new(
+        options: Options,
+        clock: Clock,
+        index: Index,
+        next_seq: u64,
+        trim_mark: BlockFile,
+    ) -> Self {
         let handoff = Handoff::new(next_seq, options.handoff_bytes);
         Self {
             options,
@@ -147,6 +156,7 @@ impl Shared {
             counters: Counters::default(),
             fault: watch::Sender::new(None),
             damaged: Mutex::new(Vec::new()),
+            trim_mark: Mutex::new(trim_mark),
             queue: Mutex::new(Queue::default()),
             arrived: Condvar::new(),
         }

@@ -6,6 +6,8 @@
 //! invalid with something valid after it is set aside and reported, and everything else stays
 //! readable. Writes nothing but zeros over a torn tail, and files that are missing.
 
+mod walk;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,16 +15,11 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::block::decode::Body;
-use super::block::{ALIGN, HEADER_BYTES, Header, MAGIC, verify};
-use super::disk::{Disk, DiskFile};
+use super::disk::Disk;
 use super::index::{BlockAt, InHead, Index, SegmentInfo};
-use super::segment::{
-    BLOCKS_START, BlockFile, FileHeader, Kind, NEW_EXTENSION, VERSION, header_at,
-};
+use super::segment::{BlockFile, FileHeader, Kind, NEW_EXTENSION, VERSION};
 use super::{DamagedBlock, Options, Recovery};
-
-/// Bytes looked through at a time for the next sound block.
-const CHUNK: usize = 1024 * 1024;
+use walk::{Hole, Walk, name, read_body};
 
 /// Why a journal cannot be opened.
 #[derive(Debug, Error)]
@@ -55,6 +52,11 @@ pub(super) struct Recovered {
     pub(super) empty: Vec<BlockFile>,
     /// Heads that exist, oldest first.
     pub(super) heads: Vec<OldHead>,
+    /// Sequence after the last one that a torn block claims. None of them is given out again:
+    /// somebody may have seen them, were it only through a disk that lost them later.
+    pub(super) claimed_to: u64,
+    /// The mark retention left.
+    pub(super) trim_mark: Option<BlockFile>,
     /// Highest number a segment file has, sound or not.
     pub(super) last_number: u64,
 }
@@ -76,17 +78,22 @@ pub(super) fn recover(disk: &dyn Disk, options: &Options) -> Result<Recovered, O
         current: None,
         empty: Vec::new(),
         heads: Vec::new(),
+        claimed_to: 0,
+        trim_mark: None,
         last_number: files.last_number,
     };
+    recovery.trim_mark = files.trimmed.into_iter().next();
+    recovery.index.trimmed_to = recovery.trim_mark.as_ref().map_or(0, |mark| mark.number);
     let mut holes = files.unreadable;
     recovery.segments(files.segments, &mut holes).map_err(at(&options.segments_dir()))?;
     recovery.heads(files.heads, &mut holes).map_err(at(&options.dir))?;
     recovery.fingerprints(files.fingerprints).map_err(at(&options.segments_dir()))?;
     recovery.report_holes(holes);
-    let Recovered { index, report, .. } = &mut recovery;
+    let Recovered { index, report, claimed_to, .. } = &mut recovery;
     report.events = index.events;
     report.first_seq = index.first_seq().unwrap_or(1);
-    report.next_seq = index.end_seq().unwrap_or(1).max(options.next_seq_min);
+    let floors = [options.next_seq_min, index.trimmed_to, *claimed_to];
+    report.next_seq = floors.into_iter().fold(index.end_seq().unwrap_or(1), u64::max);
     report.oldest_arrival_ms = index.oldest_arrival_ms();
     Ok(recovery)
 }
@@ -100,6 +107,7 @@ struct Files {
     segments: Vec<BlockFile>,
     heads: Vec<BlockFile>,
     fingerprints: Vec<BlockFile>,
+    trimmed: Vec<BlockFile>,
     unreadable: Vec<Hole>,
     last_number: u64,
 }
@@ -111,6 +119,7 @@ impl Files {
             segments: Vec::new(),
             heads: Vec::new(),
             fingerprints: Vec::new(),
+            trimmed: Vec::new(),
             unreadable: Vec::new(),
             last_number: 0,
         };
@@ -125,6 +134,7 @@ impl Files {
                     Some("seg") => (&mut files.segments, Kind::Segment),
                     Some("head") => (&mut files.heads, Kind::Head),
                     Some("fp") => (&mut files.fingerprints, Kind::Fingerprints),
+                    Some("trimmed") => (&mut files.trimmed, Kind::Trimmed),
                     Some(NEW_EXTENSION) => {
                         unfinished.push(path);
                         continue;
@@ -162,15 +172,6 @@ impl Files {
     }
 }
 
-/// Bytes that should have been blocks.
-struct Hole {
-    file: String,
-    from: u64,
-    bytes: u64,
-    /// Sequence after the block before it, where there is one.
-    after_seq: Option<u64>,
-}
-
 impl Recovered {
     fn segments(&mut self, files: Vec<BlockFile>, holes: &mut Vec<Hole>) -> io::Result<()> {
         let mut walks = Vec::with_capacity(files.len());
@@ -181,6 +182,7 @@ impl Recovered {
         // From the newest back: prepared and empty ones, then the one that is appended to.
         while let Some((file, walk)) = walks.last_mut() {
             self.report.cut_bytes += walk.cut_torn_tail(&*file.file)?;
+            self.claimed_to = self.claimed_to.max(walk.claimed_to);
             if !walk.blocks.is_empty() {
                 break;
             }
@@ -215,11 +217,13 @@ impl Recovered {
         for file in files {
             let mut walk = Walk::through(&*file.file, file.id)?;
             self.report.cut_bytes += walk.drop_torn(&*file.file)?;
+            self.claimed_to = self.claimed_to.max(walk.claimed_to);
             self.report.bytes += walk.file_len;
             let mut events = 0;
             for (offset, header) in &walk.blocks {
                 let found = self.index.at_or_after(header.first_seq);
-                if found.is_some_and(|found| found.first_seq() <= header.first_seq) {
+                let merged = found.is_some_and(|found| found.first_seq() <= header.first_seq);
+                if merged || header.end_seq() <= self.index.trimmed_to {
                     continue;
                 }
                 let body = read_body(&*file.file, *offset, header)?;
@@ -245,7 +249,8 @@ impl Recovered {
             let gaps = walk.gaps.iter().map(|(from, to)| walk.hole(&file, *from, *to));
             holes.extend(gaps.filter(|hole| {
                 hole.after_seq.is_none_or(|seq| {
-                    self.index.at_or_after(seq).is_none_or(|found| found.first_seq() > seq)
+                    seq >= self.index.trimmed_to
+                        && self.index.at_or_after(seq).is_none_or(|found| found.first_seq() > seq)
                 })
             }));
             let end = walk.end();
@@ -284,142 +289,3 @@ impl Recovered {
         }
     }
 }
-
-/// The blocks of a file, by their headers.
-struct Walk {
-    blocks: Vec<(u64, Header)>,
-    /// Places between two blocks that are not one.
-    gaps: Vec<(u64, u64)>,
-    file_len: u64,
-    /// End of the last bytes that are not zero.
-    used: u64,
-}
-
-impl Walk {
-    fn through(file: &dyn DiskFile, id: u64) -> io::Result<Self> {
-        let file_len = file.len()?;
-        let mut walk = Self { blocks: Vec::new(), gaps: Vec::new(), file_len, used: BLOCKS_START };
-        let mut at = BLOCKS_START;
-        loop {
-            match header_at(file, id, at)? {
-                Some(header) if at + header.block_len() <= file_len => {
-                    walk.blocks.push((at, header));
-                    at += header.block_len();
-                    walk.used = at;
-                }
-                _ => {
-                    let Some(next) = walk.search(file, id, at)? else { return Ok(walk) };
-                    walk.gaps.push((at, next));
-                    at = next;
-                }
-            }
-        }
-    }
-
-    /// The next place from `from` on with a sound header; notes how far anything is written.
-    fn search(&mut self, file: &dyn DiskFile, id: u64, from: u64) -> io::Result<Option<u64>> {
-        let mut chunk = vec![0; CHUNK + HEADER_BYTES];
-        let zeros = vec![0; CHUNK + HEADER_BYTES];
-        let mut at = from;
-        while at < self.file_len {
-            let read = file.read_at(&mut chunk, at)?;
-            let bytes = &chunk[..read];
-            if bytes != &zeros[..read] {
-                for offset in (0..read.min(CHUNK)).step_by(ALIGN as usize) {
-                    let rest = &bytes[offset..];
-                    if rest.starts_with(&MAGIC)
-                        && let Ok(header) = Header::parse(rest, id)
-                        && at + offset as u64 + header.block_len() <= self.file_len
-                        && at + offset as u64 > from
-                    {
-                        return Ok(Some(at + offset as u64));
-                    }
-                }
-                let last = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-                self.used = self.used.max(at + last as u64);
-            }
-            if read == 0 {
-                break;
-            }
-            at += CHUNK as u64;
-        }
-        Ok(None)
-    }
-
-    /// Where the file goes on.
-    fn end(&self) -> u64 {
-        self.blocks.last().map_or(BLOCKS_START, |(offset, header)| offset + header.block_len())
-    }
-
-    /// Drops blocks at the end whose body is not sound; what is not sound before a sound one, and
-    /// may be due to an unfinished sync, becomes a gap. Returns the bytes dropped.
-    fn drop_torn(&mut self, file: &dyn DiskFile) -> io::Result<u64> {
-        let before = self.end();
-        let synced_to = loop {
-            let Some((offset, header)) = self.blocks.last() else { break BLOCKS_START };
-            if is_sound(file, *offset, header)? {
-                break header.synced_to;
-            }
-            self.blocks.pop();
-        };
-        let end = self.end();
-        let mut kept = Vec::with_capacity(self.blocks.len());
-        for (offset, header) in std::mem::take(&mut self.blocks) {
-            if offset < synced_to
-                || offset + header.block_len() == end
-                || is_sound(file, offset, &header)?
-            {
-                kept.push((offset, header));
-            } else {
-                self.gaps.push((offset, offset + header.block_len()));
-            }
-        }
-        self.blocks = kept;
-        self.gaps.retain(|(from, _)| *from < end);
-        Ok(before - end)
-    }
-
-    /// Drops the tail that a crash left half written, and writes zeros over it, so that it is not
-    /// found again. Returns its bytes.
-    fn cut_torn_tail(&mut self, file: &dyn DiskFile) -> io::Result<u64> {
-        self.drop_torn(file)?;
-        let end = self.end();
-        let torn = self.used.saturating_sub(end);
-        let zeros = vec![0; CHUNK.min(torn as usize)];
-        let mut at = end;
-        while at < self.used {
-            let len = zeros.len().min((self.used - at) as usize);
-            file.write_at(&zeros[..len], at)?;
-            at += len as u64;
-        }
-        Ok(torn)
-    }
-
-    fn hole(&self, file: &BlockFile, from: u64, to: u64) -> Hole {
-        let before = self.blocks.iter().rev().find(|(offset, _)| *offset < from);
-        Hole {
-            file: name(&file.path),
-            from,
-            bytes: to - from,
-            after_seq: before.map(|(_, header)| header.end_seq()),
-        }
-    }
-}
-
-fn is_sound(file: &dyn DiskFile, offset: u64, header: &Header) -> io::Result<bool> {
-    let body = read_body(file, offset, header)?;
-    Ok(verify(header, &body).is_ok())
-}
-
-fn read_body(file: &dyn DiskFile, offset: u64, header: &Header) -> io::Result<Vec<u8>> {
-    let mut body = vec![0; header.body_len as usize];
-    let read = file.read_at(&mut body, offset + HEADER_BYTES as u64)?;
-    body.truncate(read);
-    Ok(body)
-}
-
-fn name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-const _: () = assert!(CHUNK.is_multiple_of(ALIGN as usize));

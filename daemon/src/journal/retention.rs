@@ -3,7 +3,8 @@
 //! A segment goes when all of it is past the age limit, or when the journal takes more bytes than
 //! it may; never one with anything newer than two hours, nothing a reader has yet to apply, nor
 //! the one being written. The fingerprints of what arrived within the dedupe horizon go into a
-//! small file of their own, durable before the segment's name is gone.
+//! small file of their own, durable before the segment's name is gone; and a mark says how far was
+//! let go, so that what a head still holds of it does not come back.
 
 use std::io;
 use std::sync::Arc;
@@ -53,7 +54,9 @@ pub(super) fn enforce(
         let number = segment.file.number;
         let kept = keep_fingerprints(shared, disk, &segment, now_ms)?;
         let kept_bytes = kept.iter().map(|at| u64::from(at.len)).sum::<u64>();
+        mark_trimmed(shared, segment.last_seq + 1)?;
         let mut index = shared.index.write();
+        index.trimmed_to = index.trimmed_to.max(segment.last_seq + 1);
         index.remove_segment(number);
         if !kept.is_empty() {
             index.fingerprints.insert(number, kept);
@@ -86,10 +89,20 @@ fn candidate(shared: &Shared, now_ms: i64, floor_seq: u64) -> Option<SegmentInfo
     let age_max_ms = i64::from(options.events_days).saturating_mul(DAY_MS);
     let too_old = oldest.arrival_ms_max < now_ms.saturating_sub(age_max_ms);
     let too_much = shared.counters.disk_bytes.load(Ordering::Relaxed) > options.max_bytes;
+    let unmerged = index.in_head.front().map_or(u64::MAX, |batch| batch.first_seq);
     let may = oldest.arrival_ms_max < now_ms - KEEP_MS
+        && oldest.last_seq < unmerged
         && oldest.last_seq < floor_seq
         && oldest.last_seq < highest;
     (may && (too_old || too_much)).then(|| oldest.clone())
+}
+
+/// Notes durably that nothing below `seq` is kept; never goes back, and takes no more space.
+fn mark_trimmed(shared: &Shared, seq: u64) -> io::Result<()> {
+    let seq = seq.max(shared.index.read().trimmed_to);
+    let mut mark = shared.trim_mark.lock();
+    mark.restart(Kind::Trimmed, seq)?;
+    mark.file.sync_data()
 }
 
 /// Writes the fingerprints of a segment that are within the horizon to a file of their own.

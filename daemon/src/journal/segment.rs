@@ -9,9 +9,10 @@
 //!   offset size
 //!        0    8  magic "PBjournl"
 //!        8    2  format version (1)
-//!       10    1  kind: 1 segment, 2 head, 3 fingerprints of a trimmed segment
+//!       10    1  kind: 1 segment, 2 head, 3 fingerprints of a trimmed segment, 4 trim mark
 //!       11    5  reserved, 0
-//!       16    8  number: of the segment; of a head: how often heads were begun
+//!       16    8  number: of the segment; of a head: how often heads were begun; of a trim mark:
+//!               the sequence after the last one that was let go
 //!       24    8  id, random, part of every block header's checksum
 //!       32    4  CRC32C of the 32 bytes before
 //! ```
@@ -22,7 +23,7 @@ use std::sync::Arc;
 
 use super::block::encode::Encoded;
 use super::block::{HEADER_BYTES, Header};
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, is_full};
 
 /// Where blocks begin.
 pub(super) const BLOCKS_START: u64 = 4_096;
@@ -40,6 +41,7 @@ pub(super) enum Kind {
     Segment = 1,
     Head = 2,
     Fingerprints = 3,
+    Trimmed = 4,
 }
 
 /// What a file's header says.
@@ -175,8 +177,8 @@ impl BlockFile {
 
     /// Begins the file anew under the next number: all that was in it is void.
     /// Durable with the next sync of the file, which comes before anything in it counts.
-    pub(super) fn restart(&mut self, number: u64) -> io::Result<()> {
-        let header = FileHeader::new(Kind::Head, number);
+    pub(super) fn restart(&mut self, kind: Kind, number: u64) -> io::Result<()> {
+        let header = FileHeader::new(kind, number);
         header.write(&*self.file)?;
         self.number = number;
         self.id = header.id;
@@ -191,6 +193,9 @@ pub(super) const NEW_EXTENSION: &str = "new";
 pub(super) fn segment_name(number: u64) -> String {
     format!("{number:010}.seg")
 }
+
+/// The file name of the trim mark.
+pub(super) const TRIMMED_NAME: &str = "mark.trimmed";
 
 /// The file name of the fingerprints kept of segment `number`.
 pub(super) fn fingerprints_name(number: u64) -> String {
@@ -233,7 +238,7 @@ impl Appender {
         self.dirty = true;
         let offset = self.end;
         if let Err(error) = file.write_at(bytes, offset) {
-            void(file, bytes, offset, &error)?;
+            void(file, bytes.len(), offset, &error)?;
             return Err(error);
         }
         self.end += bytes.len() as u64;
@@ -249,27 +254,16 @@ impl Appender {
     }
 }
 
-/// Overwrites the headers of blocks that a full disk took a part of.
-fn void(file: &dyn DiskFile, bytes: &[u8], offset: u64, cause: &io::Error) -> io::Result<()> {
-    if !super::disk::is_full(cause) {
+/// Overwrites what a full disk took a part of, so that no block in it is ever taken for one.
+fn void(file: &dyn DiskFile, len: usize, offset: u64, cause: &io::Error) -> io::Result<()> {
+    if !is_full(cause) {
         return Ok(());
     }
-    let mut at = 0;
-    while let Some(length) = block_len_at(&bytes[at..]) {
-        // No space for the zeros means that there was none for the header either.
-        match file.write_at(&[0; HEADER_BYTES], offset + at as u64) {
-            Err(error) if !super::disk::is_full(&error) => return Err(error),
-            _ => at += length,
-        }
+    match file.write_at(&vec![0; len], offset) {
+        // No space for the zeros means that there was none for what they should cover either.
+        Err(error) if !is_full(&error) => Err(error),
+        _ => Ok(()),
     }
-    Ok(())
-}
-
-/// The length of the block at the start of `bytes`, which this process has just sealed.
-fn block_len_at(bytes: &[u8]) -> Option<usize> {
-    let body_len = bytes.get(12..16)?.first_chunk::<4>()?;
-    let len = HEADER_BYTES as u64 + u64::from(u32::from_le_bytes(*body_len));
-    Some(super::block::padded(len) as usize)
 }
 
 /// Reads and verifies the block header at `offset`.

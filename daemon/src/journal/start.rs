@@ -16,7 +16,7 @@ use super::index::{Index, SegmentInfo};
 use super::keeper::{self, make_segment};
 use super::queue::Shared;
 use super::recovery::{OldHead, OpenError, Recovered, recover};
-use super::segment::{Appender, BLOCKS_START, BlockFile, Kind};
+use super::segment::{Appender, BLOCKS_START, BlockFile, Kind, TRIMMED_NAME};
 use super::writer::{Current, Head, Sealed, Spare, Writer};
 use super::{Journal, Options, Owner, Recovery};
 use crate::clock::Clock;
@@ -42,7 +42,7 @@ pub fn open(
             disk.sync_dir(dir).map_err(failed(dir))?;
         }
     }
-    let Recovered { mut index, mut report, current, empty, heads, last_number } =
+    let Recovered { mut index, mut report, current, empty, heads, trim_mark, last_number, .. } =
         recover(&*disk, &options)?;
     let files = Files { disk: &*disk, options: &options };
     let mut empty = empty.into_iter();
@@ -55,8 +55,14 @@ pub fn open(
         index.segments.insert(current.file.number, info);
         current
     };
-    let spare = files.spare(empty, current.file.number + 1).map_err(failed(&segments_dir))?;
+    let spare = files.spare(empty, last_number).map_err(failed(&segments_dir))?;
+    // Past the number of every file there is, readable or not, so that none is replaced.
+    let next_number = match &spare {
+        Spare::Ready(file) => file.number,
+        Spare::None | Spare::Asked => last_number.max(current.file.number) + 1,
+    };
     let heads = files.heads(heads).map_err(failed(&journal_dir))?;
+    let trim_mark = files.trim_mark(trim_mark).map_err(failed(&journal_dir))?;
     report.bytes = index.segments.values().map(|segment| segment.bytes).sum::<u64>()
         + heads.iter().map(|head| head.appender.capacity).sum::<u64>()
         + index.fingerprints.values().flatten().map(|at| u64::from(at.len)).sum::<u64>();
@@ -70,7 +76,7 @@ pub fn open(
         failed: false,
         retry_at: None,
     });
-    let shared = Arc::new(Shared::new(options, clock, index, next_seq));
+    let shared = Arc::new(Shared::new(options, clock, index, next_seq, trim_mark));
     shared.counters.disk_bytes.store(report.bytes, Ordering::Relaxed);
     for block in &report.damaged {
         shared.report_damage(block.clone());
@@ -84,6 +90,7 @@ pub fn open(
         spares: made,
         current,
         spare,
+        next_number,
         heads,
         active: 1,
         sealed,
@@ -133,12 +140,20 @@ impl Files<'_> {
 
     fn spare(
         &self,
-        mut prepared: impl Iterator<Item = BlockFile>,
-        number: u64,
+        prepared: impl Iterator<Item = BlockFile>,
+        last_number: u64,
     ) -> io::Result<Spare> {
-        match prepared.find(|file| file.number == number) {
+        match prepared.last().filter(|file| file.number == last_number) {
             Some(file) if file.file.len()? == self.options.segment_bytes => Ok(Spare::Ready(file)),
             _ => Ok(Spare::None),
+        }
+    }
+
+    fn trim_mark(&self, found: Option<BlockFile>) -> io::Result<BlockFile> {
+        let path = self.options.dir.join(TRIMMED_NAME);
+        match found {
+            Some(mark) => Ok(mark),
+            None => BlockFile::create(self.disk, path, Kind::Trimmed, 0, BLOCKS_START),
         }
     }
 

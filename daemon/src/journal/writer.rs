@@ -18,7 +18,7 @@ use super::disk::{Disk, is_full};
 use super::index::{InHead, SegmentInfo};
 use super::keeper::{Task, make_segment};
 use super::queue::{Append, AppendError, Appended, Merged, Shared, Work};
-use super::segment::{Appender, BLOCKS_START, BlockFile};
+use super::segment::{Appender, BLOCKS_START, BlockFile, Kind};
 
 /// Blocks of at least this many bytes go straight to the segment, smaller ones to the head.
 const DIRECT_BYTES: usize = 32 * 1024;
@@ -68,6 +68,8 @@ pub(super) struct Writer {
     pub(super) spares: Receiver<io::Result<BlockFile>>,
     pub(super) current: Current,
     pub(super) spare: Spare,
+    /// Number of the segment after the current one.
+    pub(super) next_number: u64,
     pub(super) heads: [Head; 2],
     pub(super) active: usize,
     pub(super) sealed: Option<Sealed>,
@@ -255,7 +257,7 @@ impl Writer {
             Spare::Asked => self.spares.recv().ok().and_then(Result::ok),
             Spare::None => None,
         };
-        let number = self.current.file.number + 1;
+        let number = self.next_number;
         let file = match ready {
             Some(file) if wanted == usual => file,
             Some(file) => {
@@ -267,6 +269,7 @@ impl Writer {
             None => make_segment(&*self.disk, &self.shared.options, number, wanted)?,
         };
         let file = Arc::new(file);
+        self.next_number = file.number + 1;
         let info = SegmentInfo::new(Arc::clone(&file), wanted);
         self.shared.index.write().segments.insert(file.number, info);
         self.shared.counters.disk_bytes.fetch_add(wanted, Ordering::Relaxed);
@@ -353,7 +356,7 @@ impl Writer {
         }
         let appender = &self.current.appender;
         if matches!(self.spare, Spare::None) && appender.end > appender.capacity / 2 {
-            let number = self.current.file.number + 1;
+            let number = self.next_number;
             if self.ask(Task::Prepare { number }) {
                 self.spare = Spare::Asked;
             }
@@ -384,7 +387,7 @@ impl Writer {
         let other = 1 - self.active;
         let number = self.heads.iter().map(|head| head.file.number).max().unwrap_or(0) + 1;
         let next = &mut self.heads[other];
-        if let Err(error) = next.file.restart(number) {
+        if let Err(error) = next.file.restart(Kind::Head, number) {
             tracing::warn!("the journal's other head cannot be begun: {error}");
             return;
         }

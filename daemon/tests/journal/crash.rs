@@ -24,7 +24,9 @@ struct Known {
 #[test]
 fn a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged() {
     let seeds = std::env::var("PULSEBOARD_CRASH_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
-    for seed in 0..seeds.unwrap_or(150) {
+    let first = std::env::var("PULSEBOARD_CRASH_FIRST").ok().and_then(|seed| seed.parse().ok());
+    let first: u64 = first.unwrap_or(0);
+    for seed in first..first + seeds.unwrap_or(150) {
         crash_repeatedly(seed);
     }
 }
@@ -87,6 +89,8 @@ fn append_until_the_end(journal: &Journal, name: &str, seed: u64, known: &Mutex<
 fn check(seed: u64, round: i32, journal: &Journal, known: &mut Known) {
     let found = followed(journal);
     let context = format!("seed {seed} round {round}");
+    let stats = journal.stats();
+    let context = format!("{context}, damaged {:?}", stats.damaged);
     assert_eq!(found, scanned(journal), "{context}: tail and scan agree");
     assert!(found.windows(2).all(|pair| pair[0].0 < pair[1].0), "{context}: in order, once");
     let by_seq: BTreeMap<u64, &str> = found.iter().map(|(seq, id)| (*seq, id.as_str())).collect();

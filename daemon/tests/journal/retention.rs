@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use pulseboardd::journal::{Journal, Options};
 
 use crate::fake_disk::FakeDisk;
-use crate::support::{NOW_MS, batch_at, fingerprint, followed, open_with, options};
+use crate::support::{NOW_MS, batch_at, fingerprint, followed, open_with, options, until};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -80,4 +80,28 @@ fn nothing_young_unapplied_or_current_goes() {
     journal.enforce_retention(NOW_MS + 100 * HOUR_MS, u64::MAX).unwrap();
     let left = followed(&journal);
     assert_eq!(left.last().unwrap().0, 4_000, "the highest sequence stays");
+}
+
+#[test]
+fn what_a_head_still_holds_of_a_trimmed_segment_does_not_come_back() {
+    let disk = FakeDisk::default();
+    let one_day = Options { events_days: 1, ..options() };
+    let (journal, _) = open_with(&disk, one_day.clone());
+    for number in 0..20 {
+        let batch = batch_at(&format!("small{number}"), 1, 10, NOW_MS);
+        journal.append(batch).unwrap().wait().unwrap();
+    }
+    until(|| journal.stats().unmerged == 0);
+    for hour in 0..20 {
+        let batch = batch_at(&format!("h{hour}"), 100, 400, NOW_MS + hour * HOUR_MS);
+        journal.append(batch).unwrap().wait().unwrap();
+    }
+    let trimmed = journal.enforce_retention(NOW_MS + 40 * HOUR_MS, u64::MAX).unwrap();
+    let left = followed(&journal);
+    assert_eq!(left[0].0, trimmed.events + 1);
+    assert!(trimmed.events > 20);
+    journal.close();
+    let (journal, recovery) = open_with(&disk, one_day);
+    assert_eq!(followed(&journal), left);
+    assert_eq!((recovery.first_seq, recovery.damaged.len()), (trimmed.events + 1, 0));
 }

@@ -15,31 +15,31 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// A running daemon; killed when dropped.
-pub struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     stderr: Arc<Mutex<String>>,
 }
 
 /// An answer over HTTP.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (found, value) = line.split_once(':')?;
             found.eq_ignore_ascii_case(name).then_some(value.trim())
@@ -48,12 +48,12 @@ impl Answer {
 }
 
 impl Daemon {
-    pub fn start(data_dir: &Path) -> Self {
+    pub(crate) fn start(data_dir: &Path) -> Self {
         Self::start_with(data_dir, &[])
     }
 
     /// Starts it with more settings as environment variables, and waits until it is ready.
-    pub fn start_with(data_dir: &Path, settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_with(data_dir: &Path, settings: &[(&str, &str)]) -> Self {
         let mut child = command(data_dir)
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
@@ -80,41 +80,41 @@ impl Daemon {
         Self { child, address, stderr }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// What it has said on stderr.
-    pub fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
     }
 
     /// kill -9.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// SIGTERM, and the exit code.
-    pub fn terminate(mut self) -> Option<i32> {
+    pub(crate) fn terminate(mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         Command::new("kill").args(["-TERM", &pid]).status().unwrap();
         self.child.wait().unwrap().code()
     }
 
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.send(
             &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
             b"",
         )
     }
 
-    pub fn post(&self, content_type: &str, body: impl AsRef<[u8]>) -> Answer {
+    pub(crate) fn post(&self, content_type: &str, body: impl AsRef<[u8]>) -> Answer {
         self.post_to("/api/events", content_type, "", body)
     }
 
     /// Posts with more header lines (each ended by CR LF).
-    pub fn post_to(
+    pub(crate) fn post_to(
         &self,
         path: &str,
         content_type: &str,
@@ -131,9 +131,9 @@ impl Daemon {
     }
 
     /// Sends exactly these bytes and reads the answer to its end.
-    pub fn send(&self, head: &str, body: &[u8]) -> Answer {
+    pub(crate) fn send(&self, head: &str, body: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         stream.write_all(head.as_bytes()).unwrap();
         // A server may answer and close before it has read everything.
         let _ = stream.write_all(body);
@@ -143,12 +143,12 @@ impl Daemon {
     }
 
     /// The numbers of a window now.
-    pub fn aggregate(&self, window: &str) -> Value {
+    pub(crate) fn aggregate(&self, window: &str) -> Value {
         self.get(&format!("/api/aggregates?window={window}")).json()["aggregate"].clone()
     }
 
     /// A figure of `/metrics`.
-    pub fn metric(&self, name: &str) -> f64 {
+    pub(crate) fn metric(&self, name: &str) -> f64 {
         let head = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\
                     Connection: close\r\n\r\n";
         self.send(head, b"").json()[name].as_f64().unwrap_or(0.0)
@@ -163,7 +163,7 @@ impl Drop for Daemon {
 }
 
 /// The daemon's command line on a free port.
-pub fn command(data_dir: &Path) -> Command {
+pub(crate) fn command(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pulseboardd"));
     command.args(["--bind", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
     command
@@ -195,18 +195,18 @@ fn unchunk(mut bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Waits until the condition holds; a minute is a failure, not a slow machine.
-pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(started.elapsed() < Duration::from_secs(60), "it never came to be: {what}");
+        assert!(started.elapsed() < Duration::from_mins(1), "it never came to be: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 /// Unix time in ms.
-pub fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64
 }

@@ -102,13 +102,9 @@ impl Connection {
     }
 
     fn request(&self, path: &str, body: Bytes) -> Request<Full<Bytes>> {
-        let url = self.target.http(path);
-        let path =
-            url.strip_prefix("http://").and_then(|rest| rest.find('/').map(|at| &rest[at..]));
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() =
-            path.and_then(|path| path.parse().ok()).expect("commands ask for valid paths");
+        *request.uri_mut() = self.target.path(path).parse().expect("commands ask for valid paths");
         let headers = request.headers_mut();
         let host = HeaderValue::from_str(self.target.authority());
         headers.insert(HOST, host.expect("an authority is made of visible ASCII"));

@@ -200,7 +200,7 @@ pub async fn run(args: Args, target: &Target) -> anyhow::Result<ExitCode> {
 }
 
 enum Sender {
-    Poster(Poster),
+    Poster(Box<Poster>),
     Publisher(Box<Publisher>),
 }
 
@@ -208,7 +208,7 @@ async fn connect(args: &Args, target: &Target) -> anyhow::Result<Vec<Sender>> {
     let mut senders = Vec::with_capacity(args.connections as usize);
     for _ in 0..args.connections {
         senders.push(match args.via {
-            Via::Rest => Sender::Poster(Poster::connect(target).await?),
+            Via::Rest => Sender::Poster(Box::new(Poster::connect(target).await?)),
             Via::Ws => Sender::Publisher(Box::new(Publisher::connect(target).await?)),
         });
     }

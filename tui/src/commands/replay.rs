@@ -180,19 +180,21 @@ pub async fn run(args: Args, target: &Target) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     if tally.accepted > 0 {
-        say::line(format_args!("{}", next_step(args.keep_time, target)));
+        say::line(format_args!("{}", next_step(args.keep_time, tally.span_ms, target)));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn next_step(keep_time: bool, target: &Target) -> String {
-    if keep_time {
-        format!(
-            "they stand in history at their own dates: {}",
-            target.http("/api/history?from=1995-01-01T00:00:00Z&to=now&step=1d")
-        )
-    } else {
-        format!("they count now: `pulseboard` shows them live, and so does {target}")
+/// Where to look now; `span_ms` is that of the lines' own times.
+fn next_step(keep_time: bool, span_ms: Option<(i64, i64)>, target: &Target) -> String {
+    let at = |time_ms| jiff::Timestamp::from_millisecond(time_ms).ok();
+    let span = span_ms.and_then(|(from_ms, to_ms)| Some((at(from_ms)?, at(to_ms + 1_000)?)));
+    match span {
+        Some((from, to)) if keep_time => {
+            let path = format!("/api/history?from={from:.0}&to={to:.0}&step=1d");
+            format!("they stand in history at their own dates: {}", target.http(&path))
+        }
+        _ => format!("they count now: `pulseboard` shows them live, and so does {target}"),
     }
 }
 

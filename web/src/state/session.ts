@@ -59,11 +59,13 @@ export function createSession(origin: string, window: string): Session {
   /** A held picture stays at its moment when another window is chosen. */
   async function rewind(window: string, tick: number): Promise<void> {
     try {
-      const snapshot = await getAggregates(window, { at: tick, since: tick - HISTORY_TICKS });
+      // The numbers of a moment come alone; the history that led to them is the newest one's, up to it.
+      const [snapshot, newest] = await Promise.all([
+        getAggregates(window, { at: tick }),
+        getAggregates(window, { since: tick - HISTORY_TICKS }),
+      ]);
       if (snapshot.tick !== tick) throw new Error("another tick");
-      if (store.latest().window === window) {
-        store.dispatch({ kind: "rewound", snapshot: { ...snapshot, room: roomOf(window) } });
-      }
+      if (store.latest().window === window) store.dispatch({ kind: "rewound", snapshot, newest });
     } catch {
       store.dispatch({ kind: "resume", notice: `that moment is not stored for ${window}: live again` });
     }

@@ -120,6 +120,28 @@ test("pause holds the picture while the present goes on", () => {
   expect(shownRoom(resumed)?.history.numbers.events).toEqual([8, 9, 10, 12, 13]);
 });
 
+test("a held moment is shown in another window, with the history that led to it", () => {
+  const minute = (tick: number, events: number) => aggregate(tick, { window: "60s", events });
+  const state = run(
+    start,
+    first,
+    { kind: "pause" },
+    { kind: "window", window: "60s" },
+    {
+      kind: "rewound",
+      snapshot: snapshot(TICK, { room: "window:60s", aggregate: minute(TICK, 60) }),
+      newest: snapshot(TICK + 2, {
+        room: "window:60s",
+        aggregate: minute(TICK + 2, 62),
+        history: history(TICK - 1, [59, 60, 61, 62]),
+      }),
+    },
+  );
+  expect(shownRoom(state)?.tick).toBe(TICK);
+  expect(shownRoom(state)?.window).toBe("60s");
+  expect(shownRoom(state)?.history.numbers.events).toEqual([59, 60]);
+});
+
 test("pause does nothing while there is no picture", () => {
   expect(run(start, { kind: "pause" })).toBe(start);
 });

@@ -33,7 +33,8 @@ export type Action =
   | { kind: "window"; window: string }
   | { kind: "pause" }
   | { kind: "resume"; notice?: string }
-  | { kind: "rewound"; snapshot: Snapshot };
+  /** The picture of the held moment in another window, and the newest, whose history leads up to it. */
+  | { kind: "rewound"; snapshot: Snapshot; newest: Snapshot };
 
 export const DEFAULT_WINDOWS = ["1s", "5s", "60s"];
 export const DEFAULT_WINDOW = "5s";
@@ -68,7 +69,8 @@ export function reduce(state: State, action: Action): State {
     case "resume":
       return { ...state, frozen: undefined, notice: action.notice };
     case "rewound":
-      return state.frozen ? { ...state, frozen: applySnapshot(undefined, action.snapshot) } : state;
+      if (!state.frozen) return state;
+      return { ...state, frozen: applySnapshot(applySnapshot(undefined, action.newest), action.snapshot) };
   }
 }
 

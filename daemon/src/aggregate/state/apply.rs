@@ -14,21 +14,29 @@ impl State {
     /// times can make of the watermark.
     pub(crate) fn apply(&mut self, first_seq: u64, batch: &EventBatch, now_ms: i64) {
         let seen = (self.applied_seq + 1).saturating_sub(first_seq) as usize;
-        let mut index = seen;
+        let index = seen;
         if index >= batch.len() {
             return;
         }
         if self.is_new {
             self.start_at(batch.get(index).arrival_tick());
         }
-        while index < batch.len() {
-            if let Some(tick) = self.tick_for(&batch.get(index)) {
-                index = self.count_run(tick, batch, index);
-            } else {
-                self.count_aside(&batch.get(index));
-                index += 1;
+        // Events of one tick together: what is held of a tick is looked up once for all of them.
+        let mut order = std::mem::take(&mut self.order);
+        order.clear();
+        for (index, event) in batch.iter().enumerate().skip(index) {
+            match self.tick_for(&event) {
+                Some(tick) => order.push((tick, index as u32)),
+                None => self.count_aside(&event),
             }
         }
+        if !order.is_sorted_by_key(|(tick, _)| *tick) {
+            order.sort_unstable();
+        }
+        for run in order.chunk_by(|(one, _), (other, _)| one == other) {
+            self.count_run(run, batch);
+        }
+        self.order = order;
         self.applied_seq = first_seq + batch.len() as u64 - 1;
         let rows = &batch.rows()[seen..];
         let newest = rows.iter().map(|row| row.arrival_ms).max().unwrap_or(i64::MIN);
@@ -42,31 +50,28 @@ impl State {
         (event.row().class == Class::Live && open.contains(&tick)).then_some(tick)
     }
 
-    /// Counts events from `index` on, as long as they are of one tick. The index after them.
-    fn count_run(&mut self, tick: i64, batch: &EventBatch, mut index: usize) -> usize {
+    /// Counts events of one tick: a tick and the event's place in the batch each.
+    fn count_run(&mut self, run: &[(i64, u32)], batch: &EventBatch) {
+        let Some(tick) = run.first().map(|(tick, _)| *tick) else { return };
         let is_framed = tick <= self.head;
-        let holds =
-            |window: &&mut Window| is_framed && (window.first()..=window.tick()).contains(&tick);
-        let mut windows: Vec<&mut Window> = self.head_windows.iter_mut().filter(holds).collect();
         let summary = self.ticks.change(tick);
-        loop {
-            let sample = Sample::from(batch.get(index));
+        for (_, index) in run {
+            let sample = Sample::from(batch.get(*index as usize));
             let admitted = summary.add(&sample, &mut self.names, self.settings.routes_per_tick);
-            for window in &mut windows {
-                window.add(&sample, admitted, &mut self.names);
-            }
             self.skewed_total += u64::from(sample.is_skewed);
-            index += 1;
-            let Some(row) = batch.rows().get(index) else { break };
-            if row.class != Class::Live || batch.get(index).tick() != tick {
-                break;
+            if !is_framed {
+                continue;
+            }
+            for window in &mut self.head_windows {
+                if (window.first()..=window.tick()).contains(&tick) {
+                    window.add(&sample, admitted, &mut self.names);
+                }
             }
         }
         self.dirty.insert(tick);
         if is_framed {
             self.changed.insert(tick);
         }
-        index
     }
 
     /// Counts an event in its minute, and as late where it arrived.

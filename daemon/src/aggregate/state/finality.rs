@@ -15,7 +15,9 @@ impl State {
     pub(crate) fn pass(&mut self, watermark_ms: i64, now_ms: i64) {
         self.watermark_ms = self.watermark_ms.max(watermark_ms);
         let upto = self.watermark_ms.div_euclid(1_000) - FINAL_AFTER_SECS;
-        self.finish_ticks(upto, now_ms.div_euclid(1_000));
+        if upto > self.final_upto {
+            self.finish_ticks(upto, now_ms.div_euclid(1_000));
+        }
     }
 
     /// Makes every tick up to `upto` final.

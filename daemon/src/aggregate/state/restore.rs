@@ -43,6 +43,7 @@ impl State {
             frames: Vec::new(),
             unreconciled: 0,
             inflight: VecDeque::new(),
+            order: Vec::new(),
             commit: position.commit,
             forget_after: None,
             late_total: 0,

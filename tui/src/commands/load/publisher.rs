@@ -146,13 +146,14 @@ impl Publisher {
         let mut pause = None;
         loop {
             let ended = stopped.is_set();
-            if ended && self.in_flight.is_empty() {
+            if ended && self.in_flight.is_empty() && self.again.is_empty() {
                 return Ok(true);
             }
             // Without waiting: everything there is room for, in one write.
-            while !ended && pause.is_none() && self.in_flight.len() < IN_FLIGHT {
+            while pause.is_none() && self.in_flight.len() < IN_FLIGHT {
                 let batch = match self.again.pop() {
                     Some(batch) => Some(batch),
+                    None if ended => None,
                     None => supply.next().now_or_never().flatten(),
                 };
                 let Some(batch) = batch else { break };

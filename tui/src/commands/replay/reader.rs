@@ -42,6 +42,8 @@ pub(super) struct Batch {
     pub(super) lines: Vec<u64>,
     /// When it is due after the start, ms of the log's own time.
     pub(super) due_ms: i64,
+    /// The earliest and the latest time among its lines, Unix ms.
+    pub(super) span_ms: Option<(i64, i64)>,
     /// How much of the input has been read, bytes of the file.
     pub(super) bytes_in: u64,
 }
@@ -102,6 +104,7 @@ pub(super) fn read(
         body: Vec::new(),
         lines: Vec::new(),
         batch_due_ms: 0,
+        span_ms: None,
         first_ms: None,
         latest_ms: 0,
         bytes_in: 0,
@@ -119,6 +122,7 @@ struct Batcher<'a> {
     body: Vec<u8>,
     lines: Vec<u64>,
     batch_due_ms: i64,
+    span_ms: Option<(i64, i64)>,
     first_ms: Option<i64>,
     latest_ms: i64,
     bytes_in: u64,
@@ -180,6 +184,10 @@ impl Batcher<'_> {
             self.batch_due_ms = self.latest_ms;
         }
         self.lines.push(number);
+        if let Some(time_ms) = time_ms {
+            let (from_ms, to_ms) = self.span_ms.unwrap_or((time_ms, time_ms));
+            self.span_ms = Some((from_ms.min(time_ms), to_ms.max(time_ms)));
+        }
         if self.lines.len() >= BATCH_EVENTS || self.body.len() >= BATCH_BYTES {
             self.flush()?;
         }
@@ -194,6 +202,7 @@ impl Batcher<'_> {
             body: std::mem::take(&mut self.body).into(),
             lines: std::mem::take(&mut self.lines),
             due_ms: self.batch_due_ms,
+            span_ms: self.span_ms.take(),
             bytes_in: self.bytes_in,
         };
         self.batch_due_ms = self.latest_ms;

@@ -135,8 +135,8 @@ async fn send(
             batch = work.next_batch() => batch?,
         };
         let Some(batch) = batch else { return Ok(()) };
-        let delivered = sender.deliver(batch.body, batch.lines.len()).await?;
-        work.count(&delivered, &batch.lines, batch.bytes_in);
+        let delivered = sender.deliver(batch.body.clone(), batch.lines.len()).await?;
+        work.count(&delivered, &batch);
     }
 }
 
@@ -165,11 +165,11 @@ impl Work {
         }
     }
 
-    fn count(&self, delivered: &Delivered, lines: &[u64], bytes_in: u64) {
+    fn count(&self, delivered: &Delivered, batch: &Batch) {
         let (show, done, words) = {
             let mut tally = self.tally();
-            let show = tally.add(&delivered.verdict, lines, delivered.repeats);
-            tally.bytes_in = tally.bytes_in.max(bytes_in);
+            let show = tally.add(&delivered.verdict, &batch.lines, delivered.repeats);
+            tally.reach(batch.bytes_in, batch.span_ms);
             let rate = tally.lines() as f64 / self.began.elapsed().as_secs_f64().max(0.001);
             let words =
                 format!("{}, {}/s", say::counted(tally.lines(), "line"), say::count(rate as u64));

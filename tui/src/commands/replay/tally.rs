@@ -24,6 +24,8 @@ pub(super) struct Tally {
     pub(super) repeated: u64,
     /// How often a body was sent again.
     pub(super) repeats: u64,
+    /// The earliest and the latest time among the lines, Unix ms.
+    pub(super) span_ms: Option<(i64, i64)>,
     /// How much of the input these lines make up, bytes of the file.
     pub(super) bytes_in: u64,
     troubles: BTreeMap<String, Trouble>,
@@ -40,6 +42,17 @@ impl Tally {
     /// Lines that have been dealt with.
     pub(super) fn lines(&self) -> u64 {
         self.accepted + self.duplicates + self.rejected + self.unreadable
+    }
+
+    /// Takes in where a batch's lines stand, in the file and in time.
+    pub(super) fn reach(&mut self, bytes_in: u64, span_ms: Option<(i64, i64)>) {
+        self.bytes_in = self.bytes_in.max(bytes_in);
+        self.span_ms = match (self.span_ms, span_ms) {
+            (Some((from, to)), Some((from_too, to_too))) => {
+                Some((from.min(from_too), to.max(to_too)))
+            }
+            (one, other) => one.or(other),
+        };
     }
 
     /// Counts a verdict; `lines` are the numbers of its events. Gives what to show of it.

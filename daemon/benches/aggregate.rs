@@ -1,0 +1,246 @@
+//! What counting costs: ns an event with realistic mixtures, how long frames and what follows them
+//! take, and what an hour of many users and routes holds in memory. The aggregator runs as it does
+//! in the daemon, over a source that always has more, on a clock that the source moves on.
+//!
+//! Run with `cargo bench -p pulseboardd --bench aggregate`.
+#![allow(clippy::unwrap_used, reason = "a bench may end by panicking")]
+#![allow(clippy::disallowed_methods, reason = "what is measured is real time")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use pulseboard::event::{Class, EventBatch, Row, Span};
+use pulseboardd::aggregate::{self, FrameSink, Item, Settings, Source, TickFrame};
+use pulseboardd::clock::Clock;
+use pulseboardd::store::embedded::Store;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const BATCH: usize = 1_000;
+const START_MS: i64 = 1_763_884_800_000;
+
+/// A mixture of events.
+#[derive(Clone, Copy)]
+struct Mix {
+    name: &'static str,
+    routes: u64,
+    users: u64,
+    /// Oldest age of an event when it arrives, ms; ages are spread evenly.
+    age_ms: i64,
+    class: Class,
+    events_per_tick: usize,
+    ticks: usize,
+    /// Batches made in advance, used in turn.
+    pool: usize,
+}
+
+fn main() {
+    let live = Mix {
+        name: "live: 500 routes, 10,000 users",
+        routes: 500,
+        users: 10_000,
+        age_ms: 900,
+        class: Class::Live,
+        events_per_tick: 100_000,
+        ticks: 100,
+        pool: 100,
+    };
+    println!("aggregation, one thread, everything on (store included, on a thread of its own)");
+    run(live);
+    run(Mix { name: "batching clients: ages of up to 5 s", age_ms: 5_000, ..live });
+    run(Mix { name: "ages of up to 60 s", age_ms: 60_000, ..live });
+    run(Mix { name: "slow: 1,000 events a tick", events_per_tick: 1_000, ticks: 1_000, ..live });
+    run(Mix {
+        name: "import of a month, in order of nothing",
+        age_ms: 30 * 86_400_000,
+        class: Class::Import,
+        ticks: 30,
+        ..live
+    });
+    run(Mix {
+        name: "an hour of 1,000,000 users and 100,000 routes",
+        routes: 100_000,
+        users: 1_000_000,
+        events_per_tick: 5_000,
+        ticks: 3_600,
+        pool: 2_000,
+        ..live
+    });
+}
+
+fn run(mix: Mix) {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(START_MS + 250);
+    let times = Arc::new(Mutex::new(Times::default()));
+    let source = Endless::new(mix, clock.clone(), Arc::clone(&times));
+    let store = Store::open(dir.path(), 1, 60).unwrap();
+    let sink = Arc::new(Timed(Arc::clone(&times)));
+    let before = resident();
+    let started = Instant::now();
+    let handle = aggregate::spawn(source, clock, Settings::default(), store, sink).unwrap();
+    let events = (mix.ticks * mix.events_per_tick) as u64;
+    handle.views().wait_applied(events, Duration::from_secs(600)).unwrap();
+    let took = started.elapsed();
+    let resident = resident();
+    let asked = Instant::now();
+    let routes = handle.views().window_routes("60s", aggregate::RouteSort::P95, 50).unwrap();
+    let asked = asked.elapsed();
+    assert!(mix.class == Class::Import || !routes.routes.is_empty());
+    handle.stop();
+    let times = times.lock();
+    println!(
+        "{:48} {:6.0} ns/event counting, {:6.0} all in all; frame p50 {:.2} ms, worst {:.2} ms; \
+         then p50 {:.2} ms, worst {:.2} ms; resident {:.0} MB (+{:.0}); routes asked {:.1} ms; store {:.1} MB",
+        mix.name,
+        times.counting.as_nanos() as f64 / events as f64,
+        took.as_nanos() as f64 / events as f64,
+        at(&times.frames, 0.5),
+        at(&times.frames, 1.0),
+        at(&times.passes, 0.5),
+        at(&times.passes, 1.0),
+        resident,
+        resident - before,
+        asked.as_secs_f64() * 1e3,
+        stored(dir.path()),
+    );
+}
+
+#[derive(Default)]
+struct Times {
+    /// When the source last gave something, and whether these were events.
+    gave: Option<(Instant, bool)>,
+    counting: Duration,
+    frames: Vec<Duration>,
+    passes: Vec<Duration>,
+}
+
+struct Timed(Arc<Mutex<Times>>);
+
+impl FrameSink for Timed {
+    fn frame(&self, _: &Arc<TickFrame>) {
+        let mut times = self.0.lock();
+        if let Some((since, _)) = times.gave.take() {
+            times.frames.push(since.elapsed());
+        }
+    }
+}
+
+/// Gives batches of a pool for ever, moving the clock on when a tick has had its events.
+struct Endless {
+    mix: Mix,
+    clock: Clock,
+    times: Arc<Mutex<Times>>,
+    pool: Vec<Arc<EventBatch>>,
+    ages_ms: Vec<i64>,
+    given: usize,
+    in_tick: usize,
+}
+
+impl Endless {
+    fn new(mix: Mix, clock: Clock, times: Arc<Mutex<Times>>) -> Self {
+        let mut dice = Dice(7);
+        let pool = (0..mix.pool).map(|_| Arc::new(batch(mix, &mut dice))).collect();
+        let ages_ms = (0..BATCH).map(|_| dice.below(mix.age_ms as u64) as i64).collect();
+        Self { mix, clock, times, pool, ages_ms, given: 0, in_tick: 0 }
+    }
+
+    fn give(&mut self) -> Item {
+        let now_ms = self.clock.now_ms();
+        if self.given == self.mix.ticks * self.mix.events_per_tick {
+            return Item::Idle;
+        }
+        if self.in_tick >= self.mix.events_per_tick {
+            self.in_tick = 0;
+            self.clock.set_ms(now_ms + 1_000);
+            return Item::Idle;
+        }
+        let nth = self.given / BATCH % self.pool.len();
+        let ages = &self.ages_ms;
+        // The aggregator is done with a batch long before its turn comes again.
+        let batch = Arc::get_mut(&mut self.pool[nth]).unwrap();
+        let turn = self.given / BATCH;
+        for (row, age) in batch.rows_mut().iter_mut().zip(ages.iter().cycle().skip(turn % BATCH)) {
+            row.arrival_ms = now_ms;
+            row.timestamp_ms = now_ms - age;
+        }
+        let first_seq = self.given as u64 + 1;
+        self.given += BATCH;
+        self.in_tick += BATCH;
+        Item::Events { first_seq, batch: Arc::clone(&self.pool[nth]) }
+    }
+}
+
+impl Source for Endless {
+    fn next(&mut self, _: Duration) -> Item {
+        {
+            let mut times = self.times.lock();
+            match times.gave.take() {
+                Some((since, true)) => times.counting += since.elapsed(),
+                Some((since, false)) => times.passes.push(since.elapsed()),
+                None => {}
+            }
+        }
+        let item = self.give();
+        self.times.lock().gave = Some((Instant::now(), matches!(item, Item::Events { .. })));
+        item
+    }
+}
+
+fn batch(mix: Mix, dice: &mut Dice) -> EventBatch {
+    let mut batch = EventBatch::with_capacity(BATCH, BATCH * 80);
+    for _ in 0..BATCH {
+        let user = dice.below(mix.users);
+        // Few routes have most of the traffic: the square of an even spread.
+        let spread = dice.below(1 << 20) as f64 / f64::from(1 << 20);
+        let route = (spread * spread * mix.routes as f64) as u64;
+        let status = [200, 200, 200, 200, 304, 404, 500][dice.below(7) as usize];
+        let text = |batch: &mut EventBatch, text: String| -> Span { batch.add_text(&text) };
+        let row = Row {
+            route: text(&mut batch, format!("/shop/section-{}/item/{route}", route % 40)),
+            kind: text(&mut batch, ["page_view", "api", "click"][dice.below(3) as usize].into()),
+            user_id: text(&mut batch, format!("user-{user:08}")),
+            session_id: text(&mut batch, format!("session-{user:08}-{}", dice.below(3))),
+            latency_ms: (dice.below(1_000) as f64 / 250.0).exp() * 8.0,
+            status,
+            class: mix.class,
+            ..Row::default()
+        };
+        batch.push(row);
+    }
+    batch
+}
+
+/// Numbers that look random, the same in every run (xorshift64*).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) % bound
+    }
+}
+
+fn at(durations: &[Duration], quantile: f64) -> f64 {
+    let mut sorted = durations.to_vec();
+    sorted.sort_unstable();
+    let rank = (quantile * sorted.len().saturating_sub(1) as f64) as usize;
+    sorted.get(rank).map_or(0.0, |duration| duration.as_secs_f64() * 1e3)
+}
+
+/// Resident memory, MB.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    kilobytes.unwrap_or(0.0) / 1024.0
+}
+
+/// Size of a directory's files, MB.
+fn stored(dir: &std::path::Path) -> f64 {
+    let files = std::fs::read_dir(dir).unwrap().filter_map(Result::ok);
+    files.filter_map(|file| file.metadata().ok()).map(|file| file.len() as f64 / 1e6).sum()
+}
