@@ -82,7 +82,7 @@ fn run(mix: Mix) {
     let started = Instant::now();
     let handle = aggregate::spawn(source, clock, Settings::default(), store, sink).unwrap();
     let events = (mix.ticks * mix.events_per_tick) as u64;
-    handle.views().wait_applied(events, Duration::from_secs(600)).unwrap();
+    handle.views().wait_applied(events, Duration::from_mins(10)).unwrap();
     let took = started.elapsed();
     let resident = resident();
     let asked = Instant::now();

@@ -150,7 +150,7 @@ fn hub(runtime: &tokio::runtime::Runtime, sockets: usize) -> Result<(Speed, usiz
     };
     tick();
     let reader = Reader::spawn(Kind::Subscribed, daemon.address, sockets)?;
-    daemon.settle(&reader, sockets)?;
+    Daemon::settle(&reader, sockets)?;
     let bytes_before = reader.totals()?;
     tick();
     while reader.totals()?.messages < bytes_before.messages + sockets as u64 {
@@ -209,7 +209,7 @@ fn memory(runtime: &tokio::runtime::Runtime) -> Result<f64> {
     }
     let before = resident_bytes()?;
     let reader = Reader::spawn(Kind::Subscribed, daemon.address, MEMORY_SOCKETS)?;
-    daemon.settle(&reader, MEMORY_SOCKETS)?;
+    Daemon::settle(&reader, MEMORY_SOCKETS)?;
     for tick in 10..15 {
         daemon.hub.frame(FIRST_TICK + tick, &[window(FIRST_TICK + tick)]);
         std::thread::sleep(Duration::from_secs(1));
@@ -255,7 +255,7 @@ impl Daemon {
     }
 
     /// Waits until every socket has its welcome and its snapshot.
-    fn settle(&self, reader: &Reader, sockets: usize) -> Result<()> {
+    fn settle(reader: &Reader, sockets: usize) -> Result<()> {
         while reader.totals()?.messages < 2 * sockets as u64 {
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -54,7 +54,8 @@ const STAGES: &[(&str, &[&str])] = &[
     ("aggregate", &["clock", "journal", "store"]),
     ("broadcast", &["aggregate", "clock"]),
     ("ingest", &["api", "broadcast", "clock", "journal", "server"]),
-    ("server", &["clock", "shutdown"]),
+    // For the one shape of a refusal, the problem document.
+    ("server", &["api", "clock", "shutdown"]),
     ("api", &["aggregate", "broadcast", "clock", "ingest", "journal", "server", "store"]),
 ];
 

@@ -184,10 +184,9 @@ impl Progress {
     fn payload(&self) -> Option<usize> {
         let number = |bytes: &[u8]| bytes.iter().fold(0, |sum, byte| sum << 8 | *byte as usize);
         match (self.header_bytes, self.header[1]) {
-            (0 | 1, _) => None,
             (4, 126) => Some(number(&self.header[2..4])),
             (10, 127) => Some(number(&self.header[2..10])),
-            (_, 126 | 127) => None,
+            (0 | 1, _) | (_, 126 | 127) => None,
             (_, short) => Some(short as usize),
         }
     }

@@ -132,6 +132,7 @@ impl WindowHistory {
 mod tests {
     use super::*;
 
+    #[allow(clippy::unnecessary_wraps, reason = "histories take points that may be absent")]
     fn point(events: u64) -> Option<Point> {
         Some(Point { events, ..Point::default() })
     }

@@ -41,10 +41,10 @@ pub trait DiskFile: Send + Sync {
     /// Reserves `len` bytes from the start, so that writing them cannot run out of space; they read
     /// as zeros.
     fn preallocate(&self, len: u64) -> io::Result<()>;
-    /// The first position at or after `offset` that may hold anything but zeros; `None` when there
-    /// is none. Lets reserved space that was never written be passed over.
-    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
-        Ok(Some(offset))
+    /// Where from `offset` on there may be anything but zeros, as `(from, to)`. Lets reserved
+    /// space that was never written be passed over.
+    fn data_ranges(&self, offset: u64) -> io::Result<Vec<(u64, u64)>> {
+        Ok(vec![(offset, self.len()?)])
     }
     /// Fills `buffer` from `offset`; returns how many bytes there were before the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
@@ -113,13 +113,21 @@ impl DiskFile for OsFile {
         }
     }
 
-    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
-        match rustix::fs::seek(&self.0, SeekFrom::Data(offset)) {
-            Ok(at) => Ok(Some(at)),
-            Err(rustix::io::Errno::NXIO) => Ok(None),
-            // A file system that does not know: everything may be data.
-            Err(_) => Ok(Some(offset)),
+    fn data_ranges(&self, offset: u64) -> io::Result<Vec<(u64, u64)>> {
+        let (mut at, len) = (offset, self.len()?);
+        let mut ranges = Vec::new();
+        while at < len {
+            let from = match rustix::fs::seek(&self.0, SeekFrom::Data(at)) {
+                Ok(from) => from,
+                Err(rustix::io::Errno::NXIO) => break,
+                // A file system that does not know: everything may be data.
+                Err(_) => at,
+            };
+            let to = rustix::fs::seek(&self.0, SeekFrom::Hole(from)).unwrap_or(len);
+            ranges.push((from, to));
+            at = to.max(from + 1);
         }
+        Ok(ranges)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

@@ -79,9 +79,11 @@ pub(crate) fn followed(journal: &Journal) -> Vec<(u64, String)> {
     let mut tail = journal.tail(1);
     let mut all = Vec::new();
     while tail.next_seq() < journal.next_seq() {
-        match next(&mut tail) {
-            Some(events) => all.extend(events),
-            None => break,
+        // What is durable is there at once; behind the last event there may be sequences that
+        // nobody has.
+        match tail.next(Duration::ZERO) {
+            TailItem::Events { first_seq, batch } => all.extend(ids(first_seq, &batch)),
+            TailItem::Idle | TailItem::Closed => break,
         }
     }
     all

@@ -190,3 +190,77 @@ pub(super) fn as_rejection(error: &DeliverError) -> Option<Ack> {
     };
     Some(Ack { rejected: vec![rejection], rejected_total: 1, ..Ack::default() })
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const VERDICT: &str = r#"{"accepted":1,"duplicates":0,"rejected":[],"rejectedTotal":0}"#;
+    const BODY: Bytes = Bytes::from_static(b"{\"type\":\"t\",\"route\":\"/\"}\n");
+
+    /// A daemon that gives each connection one answer of the script; an empty one is a hang-up.
+    async fn scripted(script: &'static [(&'static str, &'static str)]) -> Target {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = Target::parse(&listener.local_addr().unwrap().to_string(), None).unwrap();
+        tokio::spawn(async move {
+            for (head, body) in script {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut read = Vec::new();
+                while !read.ends_with(&BODY) {
+                    assert!(stream.read_buf(&mut read).await.unwrap() > 0);
+                }
+                if !head.is_empty() {
+                    let length = body.len();
+                    let answer = format!(
+                        "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+                    );
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            }
+        });
+        target
+    }
+
+    async fn deliver(target: &Target) -> Result<Delivered, DeliverError> {
+        let mut courier = Courier::new(target, "/api/events", Duration::from_secs(5));
+        courier.deliver(target, NDJSON, &BODY).await
+    }
+
+    #[tokio::test]
+    async fn it_is_sent_again_until_a_daemon_that_is_busy_or_away_has_a_verdict() {
+        let target = scripted(&[
+            ("503 Service Unavailable\r\nRetry-After: 0", ""),
+            ("", ""),
+            ("429 Too Many Requests", r#"{"code":"rate_limited","detail":"slower"}"#),
+            ("200 OK", VERDICT),
+        ])
+        .await;
+        let delivered = deliver(&target).await.unwrap();
+        assert_eq!((delivered.verdict.accepted, delivered.repeats), (1, 3));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_of_the_whole_is_final_and_says_why() {
+        let target =
+            scripted(&[("401 Unauthorized", r#"{"code":"unauthorized","detail":"no token"}"#)])
+                .await;
+        let error = deliver(&target).await.unwrap_err().to_string();
+        assert!(error.ends_with("refuses: no token (unauthorized, HTTP 401)"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_was_refused_item_by_item_is_a_verdict() {
+        const REFUSED: &str = r#"{"accepted":0,"duplicates":0,"rejected":[{"index":0,"code":"missing_field","message":"m"}],"rejectedTotal":1,"durable":true}"#;
+        let target = scripted(&[("400 Bad Request", REFUSED)]).await;
+        assert_eq!(deliver(&target).await.unwrap().verdict.rejected_total, 1);
+    }
+
+    #[tokio::test]
+    async fn something_else_on_that_port_is_told_apart() {
+        let target = scripted(&[("200 OK", "<html>")]).await;
+        assert!(matches!(deliver(&target).await, Err(DeliverError::Stranger { .. })));
+    }
+}

@@ -18,12 +18,17 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts one on `folder` and waits until it listens. The error is what it said instead.
     pub(crate) fn start(folder: &Path) -> Result<Self, String> {
-        Self::start_at(folder, 0)
+        Self::start_by(command(folder, 0), folder)
     }
 
-    /// The same, on a port of its own choice.
+    /// The same, on a given port.
     pub(crate) fn start_at(folder: &Path, port: u16) -> Result<Self, String> {
-        let mut child = command(folder, port).spawn().map_err(|error| {
+        Self::start_by(command(folder, port), folder)
+    }
+
+    /// The same, by a command line of [`command`] with more to it.
+    pub(crate) fn start_by(mut command: Command, folder: &Path) -> Result<Self, String> {
+        let mut child = command.spawn().map_err(|error| {
             format!("{}: {error}; build it: cargo build -p pulseboardd", binary().display())
         })?;
         let stdout = child.stdout.take().expect("stdout is a pipe");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::daemon::{Daemon, eventually};
+use crate::daemon::{self, Daemon, eventually};
 use crate::http::Http;
 
 const LINE: &str =
@@ -103,6 +103,20 @@ fn refused_events_are_shown_with_their_lines_and_codes() {
     assert!(said.starts_with("1 accepted, 0 duplicates, 2 rejected"), "{said}");
     assert!(said.contains(" at line 2") && said.contains(" at line 3"), "{said}");
     assert!(troubles.contains("line 3: ") && troubles.contains("user_id"), "{troubles}");
+}
+
+#[test]
+fn a_daemon_that_takes_less_in_one_call_is_sent_less() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = daemon::command(folder.path(), 0);
+    command.env("PULSEBOARD_LIMITS__BATCH_EVENTS", "100");
+    let daemon = Daemon::start_by(command, folder.path()).unwrap();
+    let long = "x".repeat(600);
+    let mut lines: Vec<_> = (0..950).map(|at| LINE.replace("/a", &format!("/{at}"))).collect();
+    lines[700] = LINE.replace("/a", &format!("/{long}"));
+    let (said, troubles) = texts(&replay(&daemon, folder.path(), &lines.join("\n"), &[]));
+    assert!(said.starts_with("949 accepted, 0 duplicates, 1 rejected"), "{said}{troubles}");
+    assert!(said.contains("(route_too_long at line 701)"), "{said}");
 }
 
 #[test]

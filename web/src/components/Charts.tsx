@@ -86,6 +86,11 @@ interface Props {
   end: string;
 }
 
+/** Six bands share one line: a decimal only where it says something. */
+function bandRate(value: number): string {
+  return value < 10 ? rate(value) : count(Math.round(value));
+}
+
 export function Charts({ room, end }: Props) {
   const series = room && seriesOf(room);
   const columns = series ? columnsOf(series) : EMPTY_COLUMNS;
@@ -99,7 +104,7 @@ export function Charts({ room, end }: Props) {
         spec={STATUS}
         drawn={columns.status.drawn}
         said={columns.status.said}
-        format={rate}
+        format={bandRate}
         tick={tick}
         end={end}
         summary={summary("events per second", series?.rate ?? EMPTY_CELLS, rate)}

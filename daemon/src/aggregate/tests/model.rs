@@ -167,7 +167,9 @@ proptest! {
         }
         let routes = it.views.range_routes(from, to, RouteSort::Events, 100).unwrap();
         let mut by_route: BTreeMap<String, u64> = BTreeMap::new();
-        all.iter().for_each(|event| *by_route.entry(format!("/r/{}", event.route)).or_default() += 1);
+        for event in &all {
+            *by_route.entry(format!("/r/{}", event.route)).or_default() += 1;
+        }
         let got = routes.routes.iter().map(|row| (row.route.to_string(), row.events));
         prop_assert_eq!(got.collect::<BTreeMap<_, _>>(), by_route);
         // Fine history has the live ones, each in one bucket.

@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 use pulseboard::window::RouteSort;
 
+use std::fmt::Write as _;
+
 use super::harness::{Aggregator, Event, START};
 use super::model::{Happening, events_of, happenings};
 
@@ -12,22 +14,24 @@ fn numbers(it: &Aggregator) -> String {
     let mut text = String::new();
     for window in ["1s", "5s", "60s"] {
         let history = it.views.history(window, Some(START - 1)).unwrap().history;
-        text += &format!("{window} {history:?}\n");
+        writeln!(text, "{window} {history:?}").unwrap();
         for tick in START..=head {
             let mut at = it.views.at(window, tick);
-            at.iter_mut().for_each(|at| at.behind_ms = 0);
-            text += &format!("{at:?}\n");
+            if let Ok(at) = &mut at {
+                at.behind_ms = 0;
+            }
+            writeln!(text, "{at:?}").unwrap();
         }
         let routes = it.views.window_routes(window, RouteSort::P95, 5).unwrap();
-        text += &format!("{routes:?}\n");
+        writeln!(text, "{routes:?}").unwrap();
     }
     let (from, to) = ((START - 5_000) * 1_000, (head + 60) * 1_000);
     for step in [60, 3_600] {
-        text += &format!("{:?}\n", it.views.range_history(from, to, Some(step)).unwrap());
+        writeln!(text, "{:?}", it.views.range_history(from, to, Some(step)).unwrap()).unwrap();
     }
     let (from, to) = (START * 1_000, (head + 1) * 1_000);
-    text += &format!("{:?}\n", it.views.range_history(from, to, Some(10)).unwrap());
-    text += &format!("{:?}\n", it.views.range_routes(from, to, RouteSort::Events, 5).unwrap());
+    writeln!(text, "{:?}", it.views.range_history(from, to, Some(10)).unwrap()).unwrap();
+    writeln!(text, "{:?}", it.views.range_routes(from, to, RouteSort::Events, 5).unwrap()).unwrap();
     text
 }
 

@@ -63,30 +63,31 @@ impl Walk {
     fn search(&mut self, file: &dyn DiskFile, id: u64, from: u64) -> io::Result<Option<u64>> {
         let mut chunk = vec![0; CHUNK + HEADER_BYTES];
         let zeros = vec![0; CHUNK + HEADER_BYTES];
-        let mut at = from;
-        while at < self.file_len {
-            let Some(data) = file.next_data(at)? else { break };
-            at = at.max(data / ALIGN * ALIGN);
-            let read = file.read_at(&mut chunk, at)?;
-            let bytes = &chunk[..read];
-            if bytes != &zeros[..read] {
-                for offset in (0..read.min(CHUNK)).step_by(ALIGN as usize) {
-                    let rest = &bytes[offset..];
-                    if rest.starts_with(&MAGIC)
-                        && let Ok(header) = Header::parse(rest, id)
-                        && at + offset as u64 + header.block_len() <= self.file_len
-                        && at + offset as u64 > from
-                    {
-                        return Ok(Some(at + offset as u64));
+        for (start, end) in file.data_ranges(from)? {
+            let mut at = (start / ALIGN * ALIGN).max(from);
+            while at < end {
+                let read = file.read_at(&mut chunk, at)?;
+                let bytes = &chunk[..read];
+                if bytes != &zeros[..read] {
+                    for offset in (0..read.min(CHUNK)).step_by(ALIGN as usize) {
+                        let rest = &bytes[offset..];
+                        let place = at + offset as u64;
+                        if rest.starts_with(&MAGIC)
+                            && place > from
+                            && let Ok(header) = Header::parse(rest, id)
+                            && place + header.block_len() <= self.file_len
+                        {
+                            return Ok(Some(place));
+                        }
                     }
+                    let last = bytes.iter().rposition(|byte| *byte != 0);
+                    self.used = self.used.max(at + last.map_or(0, |last| last as u64 + 1));
                 }
-                let last = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-                self.used = self.used.max(at + last as u64);
+                if read == 0 {
+                    break;
+                }
+                at += CHUNK as u64;
             }
-            if read == 0 {
-                break;
-            }
-            at += CHUNK as u64;
         }
         Ok(None)
     }

@@ -34,8 +34,10 @@ impl Spell {
 pub fn rate_factor(elapsed_ms: u64) -> f64 {
     let turn =
         |period_ms: u64| (elapsed_ms % period_ms) as f64 / period_ms as f64 * std::f64::consts::TAU;
-    // Morning, a dip at noon, evening; then a ripple so that no second is like the one before.
-    let day = 1.0 - 0.35 * turn(DAY_MS).cos() - 0.15 * (2.0 * turn(DAY_MS)).cos();
+    // Morning, a dip at noon, evening; then a ripple so that no second is like the one before. It
+    // starts in the morning, when traffic rises.
+    let hour = turn(DAY_MS) + std::f64::consts::FRAC_PI_3;
+    let day = 1.0 - 0.35 * hour.cos() - 0.15 * (2.0 * hour).cos();
     let ripple = 1.0 + 0.06 * turn(7_300).sin() + 0.04 * turn(2_900).sin();
     day * ripple * burst_factor(elapsed_ms)
 }
