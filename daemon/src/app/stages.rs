@@ -183,7 +183,7 @@ fn build(
         routes_per_tick: config.limits.routes,
     };
     let source = Counted(journal.tail(store.applied_seq() + 1));
-    let sink = Arc::new(Sockets(Arc::clone(&hub)));
+    let sink = Arc::new(Sockets { hub: Arc::clone(&hub), clock: clock.clone() });
     let aggregator = aggregate::spawn(source, clock.clone(), settings, store, sink)
         .map_err(|error| StartError::Failed(error.to_string()))?;
     let views = aggregator.views();

@@ -12,6 +12,7 @@ use crate::aggregate::{AtError, FrameSink, Item, Source, TickFrame, Views};
 use crate::broadcast::{
     Frames, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, WindowFrame,
 };
+use crate::clock::Clock;
 use crate::ingest::{self, Appended, Durable, EventLog, Ingest};
 use crate::journal::{self, Journal, Tail, TailItem};
 
@@ -111,7 +112,10 @@ fn at_code(error: &AtError) -> &'static str {
 }
 
 /// The hub as the aggregator sees it.
-pub(super) struct Sockets(pub Arc<Hub>);
+pub(super) struct Sockets {
+    pub hub: Arc<Hub>,
+    pub clock: Clock,
+}
 
 impl FrameSink for Sockets {
     fn frame(&self, frame: &Arc<TickFrame>) {
@@ -124,6 +128,8 @@ impl FrameSink for Sockets {
                 corrections: window.corrections.clone(),
             })
             .collect();
-        self.0.frame(frame.tick, &windows);
+        self.hub.frame(frame.tick, &windows);
+        let delay_ms = self.clock.now_ms() - (frame.tick + 1) * 1_000;
+        metrics::histogram!("pulseboard_tick_delay_seconds").record(delay_ms.max(0) as f64 / 1e3);
     }
 }
