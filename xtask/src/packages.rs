@@ -70,7 +70,7 @@ pub(crate) fn chromium() -> anyhow::Result<PathBuf> {
     find().context("chromium was installed and is not there")
 }
 
-/// `jq`, which a recipe of README.md uses.
+/// `jq`, which a recipe in docs/recipes uses.
 pub(crate) fn jq() -> anyhow::Result<()> {
     which("jq").map_or_else(|| apt_install(&["jq"]), |_| Ok(()))
 }

@@ -47,7 +47,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         PathBuf::new()
     });
     if let Err(error) = packages::jq() {
-        steps.leave_out("recipes of README.md", &format!("{error:#}"));
+        steps.leave_out("recipes: jq", &format!("{error:#}"));
     }
     steps.step("rust: tests", || plainly(with_tools(&mut tests(), &python)));
 
