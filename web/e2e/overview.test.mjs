@@ -153,6 +153,7 @@ describe("a daemon under traffic", () => {
     await says(page, "live");
     await nextTick(page, 2);
     await page.keyboard.press("Space");
+    await says(page, "paused");
     const held = await tickOf(page);
     await page.keyboard.press("3");
     await page.locator(".kpi", { hasText: "last 60s" }).first().waitFor();

@@ -259,7 +259,7 @@ sections! {
     /// How repeated events are recognised.
     dedupe: Dedupe in "dedupe." {
         /// How long an event's id is remembered, and how old an event may be.
-        horizon: Time = "24h" [65 * SECOND..=DAY] later "another horizon than 24h";
+        horizon: Time = "24h" [65 * SECOND..=DAY];
         /// Ids remembered at most; each takes about 24 bytes. When full the horizon shortens.
         max_ids: Count = "10000000" [1_000..=BILLION];
     }
