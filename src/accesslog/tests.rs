@@ -1,3 +1,5 @@
+//! Lines of real logs and of hostile ones, and the reference data line by line.
+
 use std::path::PathBuf;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Expressions: what they match, where a bad one is wrong, and that what is written reads back.
+
 use proptest::prelude::*;
 
 use super::*;

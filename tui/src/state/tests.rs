@@ -1,3 +1,5 @@
+//! The state as input changes it: frames, pauses, losses, keys, clicks.
+
 use serde_json::json;
 
 use super::*;

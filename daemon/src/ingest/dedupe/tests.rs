@@ -1,3 +1,5 @@
+//! Ids are remembered exactly over the horizon, and forgotten, shortened and refused as stated.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Calls through the pipeline against a log that can wait, fail and refuse.
+
 use std::time::Duration;
 
 use parking_lot::Mutex;

@@ -1,3 +1,5 @@
+//! Made-up traffic is valid, repeatable by its seed, and has the story it tells.
+
 use std::collections::{BTreeMap, HashSet};
 
 use pulseboard::limits;
