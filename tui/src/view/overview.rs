@@ -90,24 +90,35 @@ fn numbers(pen: &mut Pen<'_>, area: Rect) {
     }
 }
 
-/// Shares of the status classes, and what came late or from clocks ahead.
+/// What events without a status stand under.
+const NO_STATUS: &str = "none";
+
+/// Shares of the status classes among all events, as the page shows them, and what came late or
+/// from clocks ahead.
 fn classes(pen: &mut Pen<'_>, area: Rect) {
     let Some(aggregate) = pen.state.shown().and_then(|picture| picture.aggregate.clone()) else {
         return;
     };
     let muted = pen.theme.style(Meaning::Muted);
     let end = area.right().saturating_sub(1);
-    let total: u64 = aggregate.status_classes.values().sum();
+    let with_status: u64 = aggregate.status_classes.values().sum();
+    let none = aggregate.events.saturating_sub(with_status);
+    let total = with_status + none;
+    // Five classes stand closer, so that 80 columns still say what came late.
+    let (digits, gap) = if none > 0 && area.width < 100 { (6, 1) } else { (7, 3) };
     let mut x = area.x + 1;
-    if total == 0 {
+    if with_status == 0 {
         let window = pen.state.shown().map(|picture: &Picture| picture.window.clone());
         let text = format!("no status codes in the last {}", window.as_deref().unwrap_or("window"));
         pen.text(x, area.y, end, &text, muted);
     } else {
-        let known = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+        let known = ["1xx", "2xx", "3xx", "4xx", "5xx", NO_STATUS];
         for class in known {
-            let events = aggregate.status_classes.get(class).copied().unwrap_or(0);
-            if class == "1xx" && events == 0 {
+            let events = match class {
+                NO_STATUS => none,
+                _ => aggregate.status_classes.get(class).copied().unwrap_or(0),
+            };
+            if (class == "1xx" || class == NO_STATUS) && events == 0 {
                 continue;
             }
             let meaning = match class {
@@ -117,9 +128,9 @@ fn classes(pen: &mut Pen<'_>, area: Rect) {
                 _ => Meaning::Text,
             };
             x = pen.text(x, area.y, end, class, muted) + 1;
-            let share = format!("{:>7}", format::percent(events as f64 / total as f64));
+            let share = format!("{:>digits$}", format::percent(events as f64 / total as f64));
             let style = if events == 0 { muted } else { pen.theme.style(meaning) };
-            x = pen.text(x, area.y, end, &share, style) + 3;
+            x = pen.text(x, area.y, end, &share, style) + gap;
         }
     }
     let counted = [("skewed", aggregate.skewed), ("late", aggregate.late)];
