@@ -5,11 +5,12 @@
 //! bytes as slices. The daemon and the terminal both build on it and never on each other.
 //!
 //! Modules stand in data-path order: [`limits`], [`event`], [`validate`], [`route`], [`decode`],
-//! then [`sketch`], [`tick`], [`window`], [`rollup`], then [`filter`], [`wire`], [`accesslog`].
+//! then [`sketch`], [`tick`], [`window`], [`rollup`], then [`filter`], [`wire`], [`accesslog`]; [`claims`] says what a token holds.
 
 #![warn(missing_docs)]
 
 pub mod accesslog;
+pub mod claims;
 pub mod decode;
 pub mod event;
 pub mod filter;

@@ -15,11 +15,15 @@ use axum::extract::Request;
 use axum::routing::any;
 use bytes::Bytes;
 use pulseboard::wire::server::{Aggregate, History, Latency, Nodes, OtherRoutes, RouteRow};
+use pulseboardd::auth::Authority;
 use pulseboardd::broadcast::{
-    Frames, HistorySlice, Hub, Publish, Publishing, Refusal, Settings, Verdict, WindowFrame,
+    Admission, Author, Frames, HistorySlice, Hub, Publish, Publishing, Refusal, Settings, Verdict,
+    WindowFrame,
 };
 use pulseboardd::clock::Clock;
+use pulseboardd::gate::{self, Gate};
 use pulseboardd::ingest::socket::Endpoint;
+use pulseboardd::rate_limit::RateLimits;
 use pulseboardd::server::{self, origin::Origins, rlimit};
 
 use reader::{Kind, Reader};
@@ -239,11 +243,14 @@ impl Daemon {
         let _inside = runtime.enter();
         let mut settings = Settings::new("bench", vec!["1s".into()]);
         settings.sockets_per_address = settings.sockets;
-        let hub = Hub::new(Arc::new(Nowhere), settings, Clock::system());
+        let hub = Hub::new(Arc::new(Nowhere), admission(), settings, Clock::system());
         hub.attach(Arc::new(Past));
         let endpoint = Endpoint::new(hub.clone(), Origins::default());
         let upgrade = move |request: Request| async move { endpoint.upgrade(request) };
-        let router = Router::new().route("/ws", any(upgrade));
+        let gate = Gate { authority: Authority::dev(), rates: RateLimits::default() };
+        let router = Router::new()
+            .route("/ws", any(upgrade))
+            .layer(axum::middleware::from_fn_with_state(gate, gate::pass));
         let listener = server::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let address = listener.local_addr()?;
         let (stop, stopped) = tokio::sync::oneshot::channel();
@@ -266,6 +273,10 @@ impl Daemon {
         runtime.block_on(self.hub.close_all(1012, Duration::from_secs(10)));
         let _ = self.stop.send(());
     }
+}
+
+fn admission() -> Admission {
+    Admission { authority: Authority::dev(), rates: RateLimits::default() }
 }
 
 /// History of 300 ticks.
@@ -299,7 +310,7 @@ impl Frames for Past {
 struct Nowhere;
 
 impl Publish for Nowhere {
-    fn publish(&self, publishes: Vec<Bytes>) -> Publishing {
+    fn publish(&self, publishes: Vec<Bytes>, _by: &Author) -> Publishing {
         Box::pin(async move { publishes.iter().map(|_| Ok(Verdict::default())).collect() })
     }
 }

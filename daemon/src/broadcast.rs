@@ -19,7 +19,9 @@ mod session;
 mod shard;
 mod wire_frame;
 
-pub use feed::{Frames, HistorySlice, Publish, Publishing, Refusal, Verdict, WindowFrame};
+pub use feed::{
+    Admission, Author, Frames, HistorySlice, Publish, Publishing, Refusal, Verdict, WindowFrame,
+};
 pub use hub::{Counters, Full, Hub, Seat, Settings, Socket};
 
 /// What a server answers to `Sec-WebSocket-Key` (RFC 6455, section 1.3).

@@ -24,6 +24,9 @@ use pulseboard::event::EventBatch;
 use pulseboard::wire::server::Rejection;
 use thiserror::Error;
 
+use crate::auth::Grant;
+use crate::rate_limit::EventBudget;
+
 pub use dedupe::Dedupe;
 pub use fingerprint::Fingerprinter;
 pub use pipeline::{Ingest, Options};
@@ -91,14 +94,14 @@ impl Body {
 /// Who sends, and how.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// The site the token is restricted to; `None`: any, `default` where an event names none.
-    pub site: Option<Arc<str>>,
+    /// What the sender may do: its subject, and the site it is restricted to.
+    pub grant: Arc<Grant>,
+    /// What it may still send.
+    pub budget: EventBudget,
     /// Whether this is an import: events of any age, into stored history only.
     pub import: bool,
     /// The `Idempotency-Key` header.
     pub idempotency_key: Option<String>,
-    /// The token's `sub`; in dev mode the same for everyone.
-    pub subject: Arc<str>,
 }
 
 /// What became of the items of a call. What was accepted is on disk.

@@ -6,11 +6,14 @@
 pub mod aggregate;
 pub mod api;
 pub mod app;
+pub mod auth;
 pub mod broadcast;
 pub mod clock;
 pub mod config;
+pub mod gate;
 pub mod ingest;
 pub mod journal;
+pub mod rate_limit;
 pub mod server;
 pub mod shutdown;
 pub mod store;

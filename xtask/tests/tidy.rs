@@ -9,6 +9,12 @@ use source::{Source, rust, texts};
 
 /// Names that stand for a library's module, and the places that may name it.
 const HOMES: &[(&str, &[&str])] = &[
+    ("jsonwebtoken", &["daemon/src/auth", "tui/src/commands/token"]),
+    ("governor", &["daemon/src/rate_limit"]),
+    ("schemars", &["src", "daemon/src/api"]),
+    ("csv", &["daemon/src/api/export"]),
+    ("tokio_rustls", &["tui/src/tls"]),
+    ("rustls_native_certs", &["tui/src/tls"]),
     ("rusqlite", &["daemon/src/store/embedded"]),
     ("mongodb", &["daemon/src/store/mongodb", "daemon/src/store/drain"]),
     ("redis", &["daemon/src/cluster"]),
@@ -29,6 +35,7 @@ const EDGE: &[&str] = &[
     "daemon/src/ingest/rest",
     "daemon/src/ingest/socket",
     "daemon/src/api",
+    "daemon/src/gate",
     "daemon/src/server",
     "daemon/src/app",
     "tui/src/rest.rs",
@@ -52,11 +59,29 @@ const STAGES: &[(&str, &[&str])] = &[
     ("journal", &["clock"]),
     ("store", &["clock"]),
     ("aggregate", &["clock", "journal", "store"]),
-    ("broadcast", &["aggregate", "clock"]),
-    ("ingest", &["api", "broadcast", "clock", "journal", "server"]),
+    // Grants and budgets are values every way in carries.
+    ("auth", &["clock"]),
+    ("rate_limit", &["auth", "clock"]),
+    ("gate", &["api", "auth", "clock", "rate_limit", "server"]),
+    ("broadcast", &["aggregate", "auth", "clock", "rate_limit"]),
+    ("ingest", &["api", "auth", "broadcast", "clock", "gate", "journal", "rate_limit", "server"]),
     // For the one shape of a refusal, the problem document.
     ("server", &["api", "clock", "shutdown"]),
-    ("api", &["aggregate", "broadcast", "clock", "ingest", "journal", "server", "store"]),
+    (
+        "api",
+        &[
+            "aggregate",
+            "auth",
+            "broadcast",
+            "clock",
+            "gate",
+            "ingest",
+            "journal",
+            "rate_limit",
+            "server",
+            "store",
+        ],
+    ),
 ];
 
 /// What the domain library never names, since it is pure.

@@ -17,11 +17,14 @@ use super::wiring::{Counted, Log, Publisher, Sockets, Windows};
 use crate::aggregate::{self, window_name};
 use crate::api::metrics::Metrics;
 use crate::api::{self, Stages};
-use crate::broadcast::{self, Hub};
+use crate::auth::Authority;
+use crate::broadcast::{self, Admission, Hub};
 use crate::clock::Clock;
 use crate::config::{Config, RoutePattern};
+use crate::gate::{self, Gate};
 use crate::ingest::{self, Dedupe, Fingerprinter, Ingest, rest, socket};
 use crate::journal::{self, Journal, OsDisk};
+use crate::rate_limit::RateLimits;
 use crate::server::{self, origin::Origins};
 use crate::store::embedded::Store;
 
@@ -34,6 +37,7 @@ pub(super) struct Running {
     stages: Arc<Stages>,
     aggregator: Arc<aggregate::Handle>,
     endpoint: socket::Endpoint,
+    gate: Gate,
     clock: Clock,
 }
 
@@ -63,7 +67,9 @@ impl Running {
     pub(super) fn router(&self) -> Router {
         let endpoint = self.endpoint.clone();
         let upgrade = move |request| std::future::ready(endpoint.upgrade(request));
-        api::router(Arc::clone(&self.stages)).route("/ws", get(upgrade))
+        api::router(Arc::clone(&self.stages))
+            .route("/ws", get(upgrade))
+            .layer(axum::middleware::from_fn_with_state(self.gate.clone(), gate::pass))
     }
 
     /// Resolves when the journal cannot go on, with the reason.
@@ -172,8 +178,10 @@ fn build(
 
     let windows_secs: Vec<u32> = config.general.windows.iter().map(|window| window.secs).collect();
     let windows = windows_secs.iter().map(|secs| window_name(*secs)).collect();
-    let hub =
-        Hub::new(Arc::new(Publisher(ingest.clone())), hub_settings(config, windows), clock.clone());
+    let gate = Gate { authority: Authority::dev(), rates: RateLimits::default() };
+    let admission = Admission { authority: gate.authority.clone(), rates: gate.rates.clone() };
+    let publisher = Arc::new(Publisher(ingest.clone()));
+    let hub = Hub::new(publisher, admission, hub_settings(config, windows), clock.clone());
     let longest_secs = windows_secs.iter().copied().max().unwrap_or(1);
     let store = Store::open(path, journal.next_seq(), longest_secs)
         .map_err(|error| StartError::Refused(format!("data_dir: {error}")))?;
@@ -213,6 +221,7 @@ fn build(
         stages: Arc::new(stages),
         aggregator: Arc::new(aggregator),
         endpoint,
+        gate,
         clock: clock.clone(),
     };
     Ok((running, greeting))

@@ -10,7 +10,7 @@ use pulseboard::wire::server::Aggregate;
 
 use crate::aggregate::{AtError, FrameSink, Item, Source, TickFrame, Views};
 use crate::broadcast::{
-    Frames, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, WindowFrame,
+    Author, Frames, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, WindowFrame,
 };
 use crate::clock::Clock;
 use crate::ingest::{self, Appended, Durable, EventLog, Ingest};
@@ -55,15 +55,15 @@ impl Source for Counted {
 pub(super) struct Publisher(pub Ingest);
 
 impl Publish for Publisher {
-    fn publish(&self, publishes: Vec<Bytes>) -> Publishing {
+    fn publish(&self, publishes: Vec<Bytes>, by: &Author) -> Publishing {
         let ingest = self.0.clone();
+        let source = ingest::Source {
+            grant: Arc::clone(&by.grant),
+            budget: by.budget.clone(),
+            import: false,
+            idempotency_key: None,
+        };
         Box::pin(async move {
-            let source = ingest::Source {
-                site: None,
-                import: false,
-                idempotency_key: None,
-                subject: Arc::from("dev"),
-            };
             let verdicts = ingest.submit_many(publishes, &source).await;
             verdicts.into_iter().map(|verdict| verdict.map(told).map_err(|e| refused(&e))).collect()
         })

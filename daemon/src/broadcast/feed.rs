@@ -8,6 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pulseboard::wire::server::{Aggregate, History, Rejection};
 
+use crate::auth::{Authority, Grant};
+use crate::rate_limit::{EventBudget, RateLimits};
+
 /// One window at a tick, as the aggregator framed it.
 #[derive(Clone, Debug)]
 pub struct WindowFrame {
@@ -42,7 +45,25 @@ pub trait Publish: Send + Sync + 'static {
     /// Takes several publishes, each the JSON array of its `events`, at once, and answers each, in
     /// order, when what was accepted is on disk. The future is run to its end even if the socket
     /// that published is gone.
-    fn publish(&self, publishes: Vec<Bytes>) -> Publishing;
+    fn publish(&self, publishes: Vec<Bytes>, by: &Author) -> Publishing;
+}
+
+/// Who speaks on a socket.
+#[derive(Clone, Debug)]
+pub struct Author {
+    /// What its token allows.
+    pub grant: Arc<Grant>,
+    /// What it may still send.
+    pub budget: EventBudget,
+}
+
+/// What decides about the tokens that come as messages.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// About tokens.
+    pub authority: Authority,
+    /// About rates.
+    pub rates: RateLimits,
 }
 
 /// A group of publishes on its way to disk.

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
 
-use super::feed::{Frames, Publish, WindowFrame};
+use super::feed::{Admission, Author, Frames, Publish, WindowFrame};
 use super::member::Member;
 use super::outbox::{Pinged, Sent};
 use super::room::TickSet;
@@ -97,6 +97,8 @@ pub struct Socket {
     pub seat: Seat,
     /// Whatever must live as long as the socket.
     pub hold: Arc<dyn Any + Send + Sync>,
+    /// Whose it is, as the upgrade request said.
+    pub author: Author,
 }
 
 /// Figures for metrics.
@@ -148,6 +150,8 @@ pub struct Hub {
     pub(super) settings: Settings,
     pub(super) clock: Clock,
     pub(super) publish: Arc<dyn Publish>,
+    #[allow(dead_code, reason = "sessions do not take tokens yet")]
+    pub(super) admission: Admission,
     pub(super) lookups: Semaphore,
     frames: OnceLock<Arc<dyn Frames>>,
     current: Arc<ArcSwapOption<TickSet>>,
@@ -183,7 +187,12 @@ impl Drop for Seat {
 
 impl Hub {
     /// Starts the shards and the keeper. Needs to run inside the runtime.
-    pub fn new(publish: Arc<dyn Publish>, settings: Settings, clock: Clock) -> Arc<Self> {
+    pub fn new(
+        publish: Arc<dyn Publish>,
+        admission: Admission,
+        settings: Settings,
+        clock: Clock,
+    ) -> Arc<Self> {
         let current = Arc::new(ArcSwapOption::empty());
         let totals = Arc::new(Totals::default());
         let shards: Vec<Arc<Shard>> = (0..settings.shards.max(1)).map(|_| Arc::default()).collect();
@@ -199,6 +208,7 @@ impl Hub {
             settings,
             clock,
             publish,
+            admission,
             lookups: Semaphore::new(LOOKUPS),
             frames: OnceLock::new(),
             current,
@@ -284,7 +294,7 @@ impl Hub {
 
     /// Begins a session on an upgraded socket, in a task of its own.
     pub fn open(self: &Arc<Self>, socket: Socket) {
-        let Socket { tcp, received, seat, hold } = socket;
+        let Socket { tcp, received, seat, hold, author } = socket;
         let wanted = self.settings.send_buffer_bytes;
         if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(&tcp, wanted) {
             tracing::debug!(%error, "the send buffer of a socket stays as it is");
@@ -293,7 +303,7 @@ impl Hub {
         let shard = self.next_shard.fetch_add(1, Ordering::Relaxed) as usize % self.shards.len();
         let slot = self.shards[shard].join(member.clone());
         let place = Place { hub: self.clone(), shard, slot, _seat: seat, _hold: hold };
-        tokio::spawn(session::run(self.clone(), member.clone(), received, place));
+        tokio::spawn(session::run(self.clone(), member.clone(), received, author, place));
         if self.closing.load(Ordering::Acquire) {
             // It was admitted before shutdown began, and maybe registered after.
             member.close(close::RESTART, "shutting down");

@@ -17,7 +17,7 @@ use pulseboard::wire::server::{
 };
 use tokio::io::{Interest, Ready};
 
-use super::feed::Refusal;
+use super::feed::{Author, Refusal};
 use super::hub::{Hub, Place};
 use super::member::Member;
 use super::message::{self, Request};
@@ -39,6 +39,8 @@ thread_local! {
 struct Session {
     hub: Arc<Hub>,
     member: Arc<Member>,
+    /// Who speaks.
+    author: Author,
     reader: Reader,
     /// Received, but not decoded: reading was paused in the middle.
     unread: Bytes,
@@ -58,8 +60,15 @@ struct Lookup {
 }
 
 /// Runs a session to its end. `received` came with the upgrade request.
-pub(super) async fn run(hub: Arc<Hub>, member: Arc<Member>, received: Bytes, place: Place) {
+pub(super) async fn run(
+    hub: Arc<Hub>,
+    member: Arc<Member>,
+    received: Bytes,
+    author: Author,
+    place: Place,
+) {
     let mut session = Session {
+        author,
         reader: Reader::new(hub.settings.publish_bytes),
         hub,
         member,
@@ -178,7 +187,7 @@ impl Session {
     fn launch(&mut self) {
         if self.gathered.len() > 0 {
             let gathered = std::mem::take(&mut self.gathered);
-            publish::launch(gathered, self.hub.publish.as_ref(), &self.member);
+            publish::launch(gathered, self.hub.publish.as_ref(), &self.author, &self.member);
         }
     }
 

@@ -211,7 +211,7 @@ impl Inner {
             horizon_ms: self.dedupe.horizon_ms(arrival_ms),
             import: source.import,
             import_age_ms_max: self.options.import_age_ms_max,
-            site: source.site.as_deref(),
+            site: source.grant.site.as_deref(),
             routes: &self.options.routes,
             event_bytes: self.options.event_bytes,
             batch_events: self.options.batch_events,
@@ -242,7 +242,7 @@ impl Inner {
                 let id = match &source.idempotency_key {
                     Some(key) => {
                         let site = batch.get(index).site();
-                        ids::derived(site, &source.subject, key, decoded.places[index])
+                        ids::derived(site, &source.grant.subject, key, decoded.places[index])
                     }
                     None => made.nth(next),
                 };

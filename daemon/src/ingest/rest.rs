@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{Body, Ingest, IngestError, Source, Verdicts};
 use crate::api::problem::{Problem, json};
 use crate::api::query::Parameters;
+use crate::gate::Caller;
 
 /// Granularity of the bound on bodies in flight.
 const PERMIT_BYTES: usize = 1024;
@@ -88,7 +89,9 @@ impl Rest {
     }
 
     async fn take(&self, request: Request<HttpBody>) -> Result<Response, Problem> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        let caller =
+            head.extensions.remove::<Caller>().expect("the gate lets no request pass without");
         let import = match head.uri.query() {
             None => false,
             query => Parameters::parse(query, &["import"])?.flag("import")?,
@@ -97,7 +100,7 @@ impl Rest {
         let gzip = is_gzip(&head.headers)?;
         let idempotency_key = idempotency_key(&head.headers)?;
         let (bytes, permits) = self.read(&head.headers, body, gzip).await?;
-        let source = Source { site: None, import, idempotency_key, subject: Arc::from("dev") };
+        let source = Source { grant: caller.grant, budget: caller.budget, import, idempotency_key };
         let body = match format {
             Format::Json => Body::Json(bytes),
             Format::Ndjson => Body::Ndjson(bytes),

@@ -14,7 +14,8 @@ use http::{HeaderValue, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::broadcast::{self, Full, Hub, Socket};
+use crate::broadcast::{self, Author, Full, Hub, Socket};
+use crate::gate::Caller;
 use crate::server::{Peer, origin::Origins, refusal};
 use pulseboard::wire::SUBPROTOCOL;
 
@@ -53,14 +54,17 @@ impl Endpoint {
             ));
         }
         let handshake = handshake::read(&request)?;
-        let Some(peer) = request.extensions().get::<Peer>().cloned() else {
+        let extensions = request.extensions();
+        let (Some(peer), Some(caller)) =
+            (extensions.get::<Peer>().cloned(), extensions.get::<Caller>().cloned())
+        else {
             return Err(refusal(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal",
                 "the connection does not say whose it is",
             ));
         };
-        let seat = self.hub.admit(peer.address.ip()).map_err(|full| {
+        let seat = self.hub.admit(caller.address).map_err(|full| {
             let (status, code) = match full {
                 Full::Sockets => (StatusCode::SERVICE_UNAVAILABLE, "too_many_sockets"),
                 Full::Address => (StatusCode::TOO_MANY_REQUESTS, "too_many_sockets_of_address"),
@@ -86,6 +90,7 @@ impl Endpoint {
                 received: Bytes::copy_from_slice(&parts.read_buf),
                 seat,
                 hold: peer.hold,
+                author: Author { grant: caller.grant, budget: caller.budget },
             });
         });
         let mut response = Response::new(Body::empty());

@@ -7,9 +7,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::routing::{any, get};
-use pulseboardd::broadcast::{Hub, Settings};
+use pulseboardd::auth::Authority;
+use pulseboardd::broadcast::{Admission, Hub, Settings};
 use pulseboardd::clock::Clock;
+use pulseboardd::gate::{self, Gate};
 use pulseboardd::ingest::socket::Endpoint;
+use pulseboardd::rate_limit::RateLimits;
 use pulseboardd::server::origin::Origins;
 use pulseboardd::server::{self, Drained};
 use tokio::sync::oneshot;
@@ -56,7 +59,9 @@ impl Daemon {
     #[allow(clippy::unused_async, reason = "it needs the runtime around it")]
     pub(crate) async fn with(setup: Setup) -> Self {
         let feed = Feed::new(setup.seed, &setup.hub.windows);
-        let hub = Hub::new(setup.sink.clone(), setup.hub, Clock::system());
+        let gate = Gate { authority: Authority::dev(), rates: RateLimits::default() };
+        let admission = Admission { authority: gate.authority.clone(), rates: gate.rates.clone() };
+        let hub = Hub::new(setup.sink.clone(), admission, setup.hub, Clock::system());
         hub.attach(feed.clone());
         let endpoint = Endpoint::new(hub.clone(), setup.origins);
         let router = Router::new()
@@ -69,7 +74,8 @@ impl Daemon {
                     "slow"
                 }),
             )
-            .route("/stuck", get(async || std::future::pending::<&str>().await));
+            .route("/stuck", get(async || std::future::pending::<&str>().await))
+            .layer(axum::middleware::from_fn_with_state(gate, gate::pass));
         let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

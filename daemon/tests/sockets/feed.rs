@@ -8,7 +8,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use pulseboard::wire::server::{Aggregate, History, Latency, Nodes, OtherRoutes, RouteRow};
 use pulseboardd::broadcast::{
-    Frames, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, WindowFrame,
+    Author, Frames, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, WindowFrame,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -223,7 +223,7 @@ impl Sink {
 }
 
 impl Publish for Sink {
-    fn publish(&self, publishes: Vec<Bytes>) -> Publishing {
+    fn publish(&self, publishes: Vec<Bytes>, _by: &Author) -> Publishing {
         self.groups.lock().push(publishes.len());
         let (gate, finished) = (self.gate.clone(), self.finished.clone());
         Box::pin(async move {

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use bytes::{BufMut, Bytes};
 use pulseboard::wire::server::{Ack, ServerMessage};
 
-use super::super::feed::{Publish, Refusal, Verdict};
+use super::super::feed::{Author, Publish, Refusal, Verdict};
 use super::super::member::Member;
 use super::super::wire_frame;
 use super::error;
@@ -49,12 +49,12 @@ impl Drop for Inflight {
 }
 
 /// Sends a group on its way, in a task that outlives the session: what was taken is finished.
-pub(super) fn launch(gathered: Gathered, to: &dyn Publish, member: &Arc<Member>) {
+pub(super) fn launch(gathered: Gathered, to: &dyn Publish, by: &Author, member: &Arc<Member>) {
     let Gathered { ids, bodies } = gathered;
     let count = ids.len();
     member.inflight.fetch_add(count, Ordering::AcqRel);
     let inflight = Inflight { member: member.clone(), count };
-    let publishing = to.publish(bodies);
+    let publishing = to.publish(bodies, by);
     tokio::spawn(async move {
         let verdicts = publishing.await;
         inflight.member.send(encode(ids, verdicts));

@@ -7,6 +7,8 @@ use tokio::sync::oneshot;
 
 use super::super::{AppendError, Appended, Durable};
 use super::*;
+use crate::auth::Grant;
+use crate::rate_limit::EventBudget;
 
 const NOW_MS: i64 = 1_763_884_800_000;
 
@@ -90,7 +92,12 @@ fn held() -> Bench {
 }
 
 fn source() -> Source {
-    Source { site: None, import: false, idempotency_key: None, subject: "dev".into() }
+    Source {
+        grant: Arc::new(Grant::dev()),
+        budget: EventBudget::unlimited(),
+        import: false,
+        idempotency_key: None,
+    }
 }
 
 fn events(ids: &[&str]) -> Body {
@@ -317,7 +324,8 @@ async fn an_idempotency_key_makes_a_retry_safe() {
     assert_eq!(verdict(keyed("k1")).await, (2, 0));
     assert_eq!(verdict(keyed("k1")).await, (0, 2));
     assert_eq!(verdict(keyed("k2")).await, (2, 0));
-    assert_eq!(verdict(Source { subject: "other".into(), ..keyed("k1") }).await, (2, 0));
+    let other = Arc::new(Grant { subject: "other".into(), ..Grant::dev() });
+    assert_eq!(verdict(Source { grant: other, ..keyed("k1") }).await, (2, 0));
     assert_eq!(verdict(source()).await, (2, 0));
     assert_eq!(verdict(source()).await, (2, 0), "without a key each event is its own");
 }
