@@ -1,12 +1,26 @@
 //! Who may do what: keys, tokens and the grants they stand for.
 //!
 //! A token in, a [`Grant`] or a [`Denied`] out. It knows no request and no socket; [`crate::gate`]
-//! asks it for REST, sessions of [`crate::broadcast`] for sockets.
+//! asks it for REST, sessions of [`crate::broadcast`] for sockets. Nothing here shows a token or a
+//! secret: not `Debug`, not an error, not a log line.
 
+mod authority;
+mod key;
+mod mint;
+mod remembered;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use pulseboard::claims::{Scope, Scopes};
+
+pub use authority::{Authority, ModeChange};
+pub use key::{Key, KeyError, Keys};
+pub use mint::{mint, new_secret};
 
 /// What whoever presented a token may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +35,8 @@ pub struct Grant {
     pub rate: Option<NonZeroU32>,
     /// When it ends, Unix ms, the leeway included; `None` never: dev mode.
     pub expires_ms: Option<i64>,
+    /// The token it came from, for [`Authority::check_again`]; `None` in dev mode.
+    pub token: Option<Presented>,
 }
 
 impl Grant {
@@ -32,6 +48,7 @@ impl Grant {
             site: None,
             rate: None,
             expires_ms: None,
+            token: None,
         }
     }
 
@@ -46,6 +63,16 @@ impl Grant {
     }
 }
 
+/// A token as it was presented. Never shows itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Presented(Arc<str>);
+
+impl fmt::Debug for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// Why a token is not taken. Says nothing that helps to forge one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
@@ -55,25 +82,8 @@ pub struct Denied {
     pub message: String,
 }
 
-/// Decides about tokens. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Authority {
-    dev: Arc<Grant>,
-}
-
-impl Authority {
-    /// No key: everyone on this machine may do everything.
-    pub fn dev() -> Self {
-        Self { dev: Arc::new(Grant::dev()) }
-    }
-
-    /// The grant everyone has without a token; `None` when a key is configured.
-    pub fn open_to_all(&self) -> Option<&Arc<Grant>> {
-        Some(&self.dev)
-    }
-
-    /// Checks a token.
-    pub fn verify(&self, _token: &str) -> Result<Arc<Grant>, Denied> {
-        Ok(Arc::clone(&self.dev))
+impl Denied {
+    fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
     }
 }
