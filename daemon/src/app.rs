@@ -9,6 +9,7 @@ pub mod data_dir;
 mod greeting;
 mod keys;
 mod stages;
+mod watchdog;
 mod wiring;
 
 use std::sync::atomic::Ordering;
@@ -92,11 +93,13 @@ pub async fn run(loaded: Loaded) -> Result<(), StartError> {
         until(stopping),
     ));
     let upkeep = tokio::spawn(running.clone().upkeep(UPKEEP_EVERY));
+    let watchdog = tokio::spawn(watchdog::report(running.clone()));
     let cause = tokio::select! {
         signal = signals.first() => Ok(signal),
         fault = running.fault() => Err(fault),
     };
     upkeep.abort();
+    watchdog.abort();
     notify(&[sd_notify::NotifyState::Stopping]);
     running.stopping().store(true, Ordering::Relaxed);
     match &cause {

@@ -12,7 +12,6 @@ mod remembered;
 mod tests;
 mod token;
 
-use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -35,8 +34,6 @@ pub struct Grant {
     pub rate: Option<NonZeroU32>,
     /// When it ends, Unix ms, the leeway included; `None` never: dev mode.
     pub expires_ms: Option<i64>,
-    /// The token it came from, for [`Authority::check_again`]; `None` in dev mode.
-    pub token: Option<Presented>,
 }
 
 impl Grant {
@@ -48,7 +45,6 @@ impl Grant {
             site: None,
             rate: None,
             expires_ms: None,
-            token: None,
         }
     }
 
@@ -57,19 +53,15 @@ impl Grant {
         Self { subject: Arc::from(""), scopes: Scopes::default(), ..Self::dev() }
     }
 
+    /// Whether no token was presented, and one is needed. One whose scopes are all unknown is
+    /// something else: a token, which allows nothing.
+    pub fn is_nothing(&self) -> bool {
+        self.scopes.is_empty() && self.expires_ms.is_none()
+    }
+
     /// Whether `scope` is allowed; admin includes both others.
     pub fn allows(&self, scope: Scope) -> bool {
         self.scopes.allow(scope)
-    }
-}
-
-/// A token as it was presented. Never shows itself.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Presented(Arc<str>);
-
-impl fmt::Debug for Presented {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
     }
 }
 

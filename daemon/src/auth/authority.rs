@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use super::remembered::Remembered;
-use super::{Denied, Grant, Keys, Presented, token};
+use super::{Denied, Grant, Keys, token};
 use crate::clock::Clock;
 
 /// Decides about tokens. Cheap to clone.
@@ -19,7 +19,7 @@ pub struct Authority(Arc<Mode>);
 #[derive(Debug)]
 enum Mode {
     Dev(Arc<Grant>),
-    Tokens { now: ArcSwap<Epoch>, generation: AtomicU64, clock: Clock },
+    Tokens { now: ArcSwap<Epoch>, version: AtomicU64, clock: Clock },
 }
 
 /// The keys of one time. Tokens they verified are forgotten together with them.
@@ -50,7 +50,7 @@ impl Authority {
     /// Tokens of these keys are taken, and nothing without one.
     pub fn tokens(keys: Keys, clock: Clock) -> Self {
         let now = ArcSwap::from_pointee(Epoch { keys, remembered: Remembered::default() });
-        Self(Arc::new(Mode::Tokens { now, generation: AtomicU64::new(1), clock }))
+        Self(Arc::new(Mode::Tokens { now, version: AtomicU64::new(1), clock }))
     }
 
     /// The grant everyone has without a token; `None` when a key is configured.
@@ -81,29 +81,17 @@ impl Authority {
         if let Some(grant) = now.remembered.find(token, now_ms) {
             return Ok(grant);
         }
-        let mut grant = token::verify(&now.keys, token, now_ms)?;
-        let token: Arc<str> = Arc::from(token);
-        grant.token = Some(Presented(Arc::clone(&token)));
-        let grant = Arc::new(grant);
-        now.remembered.keep(token, &grant, now_ms);
+        let grant = Arc::new(token::verify(&now.keys, token, now_ms)?);
+        now.remembered.keep(token.into(), &grant, now_ms);
         Ok(grant)
     }
 
-    /// Checks the token of a grant once more, for what stays open longer than a request: after a
-    /// reload it may have been signed with a key that is no longer taken.
-    pub fn check_again(&self, grant: &Arc<Grant>) -> Result<Arc<Grant>, Denied> {
-        match &grant.token {
-            Some(Presented(token)) => self.verify(token),
-            None => Ok(Arc::clone(grant)),
-        }
-    }
-
-    /// A number that changes whenever [`Authority::check_again`] may have another answer for a
-    /// reason other than time.
-    pub fn generation(&self) -> u64 {
+    /// Counts the times that keys, or what is asked of a token, changed. Who holds a grant of an
+    /// earlier version has its token verified again.
+    pub fn version(&self) -> u64 {
         match &*self.0 {
             Mode::Dev(_) => 0,
-            Mode::Tokens { generation, .. } => generation.load(Ordering::Acquire),
+            Mode::Tokens { version, .. } => version.load(Ordering::Acquire),
         }
     }
 
@@ -113,12 +101,12 @@ impl Authority {
             (Mode::Dev(_), None) => Ok(false),
             (Mode::Dev(_), Some(_)) => Err(ModeChange::ToTokens),
             (Mode::Tokens { .. }, None) => Err(ModeChange::ToDev),
-            (Mode::Tokens { now, generation, .. }, Some(keys)) => {
+            (Mode::Tokens { now, version, .. }, Some(keys)) => {
                 if now.load().keys == keys {
                     return Ok(false);
                 }
                 now.store(Arc::new(Epoch { keys, remembered: Remembered::default() }));
-                generation.fetch_add(1, Ordering::AcqRel);
+                version.fetch_add(1, Ordering::AcqRel);
                 Ok(true)
             }
         }

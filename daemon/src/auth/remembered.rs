@@ -22,7 +22,7 @@ const TOKENS_PER_PART: usize = 512;
 
 struct Entry {
     hash: u64,
-    token: Arc<str>,
+    token: Box<str>,
     grant: Arc<Grant>,
 }
 
@@ -51,7 +51,7 @@ impl Remembered {
     }
 
     /// Remembers a token that was verified.
-    pub(super) fn keep(&self, token: Arc<str>, grant: &Arc<Grant>, now_ms: i64) {
+    pub(super) fn keep(&self, token: Box<str>, grant: &Arc<Grant>, now_ms: i64) {
         let hash = self.hasher.hash_one(&*token);
         let mut part = self.part(hash).lock();
         if part.find(hash, |entry| entry.token == token).is_some() {
@@ -60,12 +60,8 @@ impl Remembered {
         if part.len() >= TOKENS_PER_PART {
             part.retain(|entry| lives(&entry.grant, now_ms));
             if part.len() >= TOKENS_PER_PART {
-                let victim = part.iter().next().map(|entry| (entry.hash, Arc::clone(&entry.token)));
-                if let Some((hash, token)) = victim
-                    && let Ok(found) = part.find_entry(hash, |entry| entry.token == token)
-                {
-                    found.remove();
-                }
+                let mut gone = false;
+                part.retain(|_| std::mem::replace(&mut gone, true));
             }
         }
         let entry = Entry { hash, token, grant: Arc::clone(grant) };

@@ -142,7 +142,6 @@ fn grant(claims: &Claims, keys: &Keys, now_ms: i64) -> Result<Grant, Denied> {
         site: claims.site.as_ref().map(site).transpose()?,
         rate: claims.rate.as_ref().map(rate).transpose()?,
         expires_ms: Some(expires_ms),
-        token: None,
     })
 }
 
