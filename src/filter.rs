@@ -77,6 +77,14 @@ impl Filter {
         self.terms.is_empty()
     }
 
+    /// The one site it asks for, when it asks for one.
+    pub fn site(&self) -> Option<&str> {
+        self.terms.iter().find_map(|term| match term {
+            Term::Text(TextField::Site, Pattern::Whole(site)) => Some(site.as_str()),
+            _ => None,
+        })
+    }
+
     /// The same filter for one site only, as a token restricted to a site sees it.
     #[must_use]
     pub fn within_site(mut self, site: &str) -> Self {

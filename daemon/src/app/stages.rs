@@ -205,6 +205,7 @@ fn build(
     let origins = Origins::default();
     let endpoint = socket::Endpoint::new(Arc::clone(&hub), origins);
     tracing::debug!(%address, "every stage stands");
+    let stopping = Arc::<AtomicBool>::default();
     let stages = Stages {
         rest: rest::Rest::new(ingest.clone(), limits),
         ingest,
@@ -214,8 +215,9 @@ fn build(
         hub,
         clock: clock.clone(),
         normaliser: Arc::new(normaliser),
+        exports: api::export::Exports::new(Arc::clone(&stopping)),
         metrics,
-        stopping: Arc::default(),
+        stopping,
     };
     let running = Running {
         stages: Arc::new(stages),
