@@ -77,14 +77,6 @@ impl Filter {
         self.terms.is_empty()
     }
 
-    /// The one site it asks for, when it asks for one.
-    pub fn site(&self) -> Option<&str> {
-        self.terms.iter().find_map(|term| match term {
-            Term::Text(TextField::Site, Pattern::Whole(site)) => Some(site.as_str()),
-            _ => None,
-        })
-    }
-
     /// The same filter for one site only, as a token restricted to a site sees it.
     #[must_use]
     pub fn within_site(mut self, site: &str) -> Self {
@@ -92,6 +84,14 @@ impl Filter {
         self.terms.sort_unstable();
         self.terms.dedup();
         self
+    }
+
+    /// Whether it asks for a site other than this one: then `site` and it have no event in common.
+    pub fn excludes_site(&self, site: &str) -> bool {
+        self.terms.iter().any(|term| match term {
+            Term::Text(TextField::Site, pattern) => !pattern.fits(site),
+            _ => false,
+        })
     }
 
     /// Whether all terms hold for an event. A term on a field the event does not have does not.

@@ -6,6 +6,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -21,9 +22,10 @@ fn fill(daemon: &Daemon) {
     for index in 0..EVENTS {
         let kind = if index % 2 == 0 { "view" } else { "click" };
         let user = if index % 10 == 0 { "=1+1" } else { "u" };
-        body += &format!(
+        let _ = writeln!(
+            body,
             "{{\"eventId\":\"e{index}\",\"type\":\"{kind}\",\"route\":\"/r{}\",\"status\":200,\
-             \"userId\":\"{user}\",\"latencyMs\":{}.5,\"props\":{{\"b\":\"x,y\",\"a\":{index}}}}}\n",
+             \"userId\":\"{user}\",\"latencyMs\":{}.5,\"props\":{{\"b\":\"x,y\",\"a\":{index}}}}}",
             index % 5,
             index % 100,
         );

@@ -13,6 +13,7 @@ use pulseboard::route::Normaliser;
 use super::StartError;
 use super::data_dir::DataDir;
 use super::greeting::Greeting;
+use super::watchdog::Pulse;
 use super::wiring::{Counted, Log, Publisher, Sockets, Windows};
 use crate::aggregate::{self, window_name};
 use crate::api::metrics::Metrics;
@@ -78,6 +79,15 @@ impl Running {
         match fault.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(fault)) => fault.to_string(),
             _ => "the journal has ended".to_owned(),
+        }
+    }
+
+    /// Whether it is alive, for the service manager.
+    pub(super) fn pulse(&self) -> Pulse {
+        let framed = self.stages.views.stats().tick;
+        Pulse {
+            journal_silent: self.stages.journal.silent_for(),
+            frame_age_ms: self.clock.now_ms() - (framed + 1) * 1_000,
         }
     }
 

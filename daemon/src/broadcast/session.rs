@@ -296,6 +296,11 @@ impl Session {
     /// The place of the window a room name means.
     fn room(&self, name: &str) -> Result<usize, Refusal> {
         match room::parse(name, &self.hub.settings.windows) {
+            // Rooms show everything there is.
+            RoomName::Window(_) if self.author.grant.site.is_some() => Err(Refusal::new(
+                "not_available",
+                "rooms of one site are not available in this version",
+            )),
             RoomName::Window(index) => Ok(index),
             RoomName::NotAvailable => Err(Refusal::new(
                 "not_available",

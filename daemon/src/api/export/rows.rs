@@ -124,7 +124,7 @@ impl Encoder {
                     .terminator(csv::Terminator::CRLF)
                     .buffer_capacity(4 * 1024)
                     .from_writer(&mut self.plain);
-                Out::Csv { writer, bytes: 0 }
+                Out::Csv { writer: Box::new(writer), bytes: 0 }
             }
         }
     }
@@ -152,7 +152,7 @@ impl Encoder {
 /// Where rows go.
 enum Out<'a> {
     Ndjson(&'a mut Vec<u8>),
-    Csv { writer: csv::Writer<&'a mut Vec<u8>>, bytes: usize },
+    Csv { writer: Box<csv::Writer<&'a mut Vec<u8>>>, bytes: usize },
 }
 
 impl Out<'_> {
