@@ -14,11 +14,11 @@ pub mod windows;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use axum::{Extension, Router};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use pulseboard::filter::Filter;
 use pulseboard::route::Normaliser;
@@ -28,6 +28,7 @@ use self::query::Parameters;
 use crate::aggregate::Views;
 use crate::broadcast::Hub;
 use crate::clock::Clock;
+use crate::gate::Caller;
 use crate::ingest::Ingest;
 use crate::ingest::dedupe::Dedupe;
 use crate::ingest::rest::Rest;
@@ -58,6 +59,8 @@ pub struct Stages {
 }
 
 type Shared = State<Arc<Stages>>;
+/// Who asks, as the gate found out.
+type From = Extension<Caller>;
 
 /// Routes of everything but the socket.
 pub fn router(stages: Arc<Stages>) -> Router {
@@ -126,6 +129,12 @@ impl Stages {
             .map_err(|error| Problem::query("filter", "bad_filter", error.to_string()))
     }
 
+    /// What a request's `filter` lets through, within what its caller may see.
+    fn asked(&self, parameters: &Parameters, caller: &Caller) -> Result<Filter, Problem> {
+        let filter = self.filter(parameters.text("filter").unwrap_or_default())?;
+        query::visible(filter, &caller.grant)
+    }
+
     /// Lets counting catch up with what was acknowledged before this request, so that a query
     /// right after a post sees it. Gives up when the aggregator is far behind.
     fn settle(&self) {
@@ -160,38 +169,43 @@ async fn blocking<T: serde::Serialize + Send + 'static>(
     }
 }
 
-async fn get_events(State(stages): Shared, uri: Uri) -> Response {
+async fn get_events(State(stages): Shared, caller: From, uri: Uri) -> Response {
     blocking(stages, move |stages| {
         let parameters = Parameters::parse(uri.query(), events::PARAMETERS)?;
         let now_ms = stages.clock.now_ms();
-        let asked = events::Asked::read(&parameters, now_ms, |text| stages.filter(text))?;
+        let asked = events::Asked::read(&parameters, now_ms, |text| {
+            query::visible(stages.filter(text)?, &caller.grant)
+        })?;
         Ok(events::page(&stages.journal, &asked))
     })
     .await
 }
 
-async fn get_aggregates(State(stages): Shared, uri: Uri) -> Response {
+async fn get_aggregates(State(stages): Shared, caller: From, uri: Uri) -> Response {
     blocking(stages, move |stages| {
         let parameters = Parameters::parse(uri.query(), &["window", "since", "at", "filter"])?;
+        windows::all_of_it(&stages.asked(&parameters, &caller)?)?;
         windows::aggregates(&stages.views, &parameters)
     })
     .await
 }
 
-async fn get_history(State(stages): Shared, uri: Uri) -> Response {
+async fn get_history(State(stages): Shared, caller: From, uri: Uri) -> Response {
     blocking(stages, move |stages| {
         let parameters = Parameters::parse(uri.query(), &["from", "to", "step", "filter"])?;
         stages.settle();
+        windows::all_of_it(&stages.asked(&parameters, &caller)?)?;
         windows::history(&stages.views, &parameters, stages.clock.now_ms())
     })
     .await
 }
 
-async fn get_routes(State(stages): Shared, uri: Uri) -> Response {
+async fn get_routes(State(stages): Shared, caller: From, uri: Uri) -> Response {
     blocking(stages, move |stages| {
         let parameters =
             Parameters::parse(uri.query(), &["window", "from", "to", "limit", "sort", "filter"])?;
         stages.settle();
+        windows::all_of_it(&stages.asked(&parameters, &caller)?)?;
         windows::routes(&stages.views, &parameters, stages.clock.now_ms())
     })
     .await

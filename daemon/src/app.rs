@@ -8,6 +8,7 @@
 pub mod data_dir;
 mod greeting;
 mod stages;
+mod watchdog;
 mod wiring;
 
 use std::sync::atomic::Ordering;
@@ -78,11 +79,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         until(stopping),
     ));
     let upkeep = tokio::spawn(running.clone().upkeep(UPKEEP_EVERY));
+    let watchdog = tokio::spawn(watchdog::report(running.clone()));
     let cause = tokio::select! {
         signal = signals.first() => Ok(signal),
         fault = running.fault() => Err(fault),
     };
     upkeep.abort();
+    watchdog.abort();
     notify(&[sd_notify::NotifyState::Stopping]);
     running.stopping().store(true, Ordering::Relaxed);
     match &cause {

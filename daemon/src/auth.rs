@@ -40,6 +40,12 @@ impl Grant {
         Self { subject: Arc::from(""), scopes: Scopes::default(), ..Self::dev() }
     }
 
+    /// Whether no token was presented, and one is needed. One whose scopes are all unknown is
+    /// something else: a token, which allows nothing.
+    pub fn is_nothing(&self) -> bool {
+        self.scopes.is_empty() && self.expires_ms.is_none()
+    }
+
     /// Whether `scope` is allowed; admin includes both others.
     pub fn allows(&self, scope: Scope) -> bool {
         self.scopes.allow(scope)
@@ -70,6 +76,12 @@ impl Authority {
     /// The grant everyone has without a token; `None` when a key is configured.
     pub fn open_to_all(&self) -> Option<&Arc<Grant>> {
         Some(&self.dev)
+    }
+
+    /// Counts the times that keys, or what is asked of a token, changed. Who holds a grant of an
+    /// earlier version has its token verified again.
+    pub fn version(&self) -> u64 {
+        0
     }
 
     /// Checks a token.

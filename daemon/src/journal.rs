@@ -30,6 +30,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use pulseboard::event::EventBatch;
@@ -251,6 +252,14 @@ impl Journal {
     /// Tells when the journal can no longer be written; the app then ends the process.
     pub fn fault(&self) -> watch::Receiver<Option<Fault>> {
         self.0.shared.fault.subscribe()
+    }
+
+    /// How long ago the writer's thread last began a round: a few seconds at most, while it lives
+    /// and no write or sync hangs.
+    pub fn silent_for(&self) -> Duration {
+        let shared = &self.0.shared;
+        let beat = Duration::from_millis(shared.counters.beat_ms.load(Ordering::Relaxed));
+        shared.clock.elapsed().saturating_sub(beat)
     }
 
     /// Figures as of now.

@@ -13,6 +13,7 @@ use pulseboard::route::Normaliser;
 use super::StartError;
 use super::data_dir::DataDir;
 use super::greeting::Greeting;
+use super::watchdog::Pulse;
 use super::wiring::{Counted, Log, Publisher, Sockets, Windows};
 use crate::aggregate::{self, window_name};
 use crate::api::metrics::Metrics;
@@ -78,6 +79,15 @@ impl Running {
         match fault.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(fault)) => fault.to_string(),
             _ => "the journal has ended".to_owned(),
+        }
+    }
+
+    /// Whether it is alive, for the service manager.
+    pub(super) fn pulse(&self) -> Pulse {
+        let framed = self.stages.views.stats().tick;
+        Pulse {
+            journal_silent: self.stages.journal.silent_for(),
+            frame_age_ms: self.clock.now_ms() - (framed + 1) * 1_000,
         }
     }
 
@@ -203,7 +213,8 @@ fn build(
         body_timeout: config.limits.body_timeout,
     };
     let origins = Origins::default();
-    let endpoint = socket::Endpoint::new(Arc::clone(&hub), origins);
+    let endpoint = socket::Endpoint::new(Arc::clone(&hub), origins)
+        .with_query_token(config.auth.allow_query_token);
     tracing::debug!(%address, "every stage stands");
     let stages = Stages {
         rest: rest::Rest::new(ingest.clone(), limits),
@@ -249,6 +260,7 @@ fn hub_settings(config: &Config, windows: Vec<Arc<str>>) -> broadcast::Settings 
         sockets: config.limits.sockets,
         sockets_per_address: config.limits.sockets_per_address,
         rooms_per_socket: config.limits.rooms_per_socket,
+        frame_bytes: config.limits.frame_bytes as usize,
         publish_bytes: config.limits.publish_bytes as usize,
         socket_inflight: config.limits.socket_inflight,
         ..broadcast::Settings::new(node, windows)
