@@ -213,7 +213,8 @@ fn build(
         body_timeout: config.limits.body_timeout,
     };
     let origins = Origins::default();
-    let endpoint = socket::Endpoint::new(Arc::clone(&hub), origins);
+    let endpoint = socket::Endpoint::new(Arc::clone(&hub), origins)
+        .with_query_token(config.auth.allow_query_token);
     tracing::debug!(%address, "every stage stands");
     let stopping = Arc::<AtomicBool>::default();
     let stages = Stages {
@@ -261,6 +262,7 @@ fn hub_settings(config: &Config, windows: Vec<Arc<str>>) -> broadcast::Settings 
         sockets: config.limits.sockets,
         sockets_per_address: config.limits.sockets_per_address,
         rooms_per_socket: config.limits.rooms_per_socket,
+        frame_bytes: config.limits.frame_bytes as usize,
         publish_bytes: config.limits.publish_bytes as usize,
         socket_inflight: config.limits.socket_inflight,
         ..broadcast::Settings::new(node, windows)

@@ -197,7 +197,7 @@ sections! {
         /// The audience a token must name. Empty: any.
         aud: Text = "" later "tokens";
         /// Whether /ws takes ?token=, which proxies tend to log.
-        allow_query_token: Switch = "false" later "tokens";
+        allow_query_token: Switch = "false";
     }
 
     /// What one client may ask for, and what all may together.
