@@ -220,6 +220,7 @@ fn build(
     let endpoint = socket::Endpoint::new(Arc::clone(&hub), origins)
         .with_query_token(config.auth.allow_query_token);
     tracing::debug!(%address, "every stage stands");
+    let stopping = Arc::<AtomicBool>::default();
     let stages = Stages {
         rest: rest::Rest::new(ingest.clone(), limits),
         ingest,
@@ -229,8 +230,9 @@ fn build(
         hub,
         clock: clock.clone(),
         normaliser: Arc::new(normaliser),
+        exports: api::export::Exports::new(Arc::clone(&stopping)),
         metrics,
-        stopping: Arc::default(),
+        stopping,
     };
     let running = Running {
         stages: Arc::new(stages),

@@ -308,15 +308,11 @@ impl Session {
         let system = name == "system";
         self.may(if system { Scope::Admin } else { Scope::Read })?;
         if self.standing.author.grant.site.is_some() {
+            // Rooms show everything there is.
             let message = "rooms of one site are not available in this version";
             return Err(Refusal::new("not_available", message));
         }
         match room::parse(name, &self.hub.settings.windows) {
-            // Rooms show everything there is.
-            RoomName::Window(_) if self.author.grant.site.is_some() => Err(Refusal::new(
-                "not_available",
-                "rooms of one site are not available in this version",
-            )),
             RoomName::Window(index) => Ok(index),
             RoomName::NotAvailable => Err(Refusal::new(
                 "not_available",
