@@ -86,6 +86,14 @@ impl Filter {
         self
     }
 
+    /// Whether it asks for a site other than this one: then `site` and it have no event in common.
+    pub fn excludes_site(&self, site: &str) -> bool {
+        self.terms.iter().any(|term| match term {
+            Term::Text(TextField::Site, pattern) => !pattern.fits(site),
+            _ => false,
+        })
+    }
+
     /// Whether all terms hold for an event. A term on a field the event does not have does not.
     pub fn matches(&self, event: &EventRef<'_>) -> bool {
         self.terms.iter().all(|term| term.holds(event))

@@ -6,6 +6,7 @@
 
 pub mod assets;
 pub mod events;
+pub mod export;
 pub mod health;
 pub mod metrics;
 pub mod problem;
@@ -14,11 +15,11 @@ pub mod windows;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use axum::{Extension, Router};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use pulseboard::filter::Filter;
 use pulseboard::route::Normaliser;
@@ -28,6 +29,7 @@ use self::query::Parameters;
 use crate::aggregate::Views;
 use crate::broadcast::Hub;
 use crate::clock::Clock;
+use crate::gate::Caller;
 use crate::ingest::Ingest;
 use crate::ingest::dedupe::Dedupe;
 use crate::ingest::rest::Rest;
@@ -51,6 +53,8 @@ pub struct Stages {
     pub clock: Clock,
     /// How routes are normalised, in filters too.
     pub normaliser: Arc<Normaliser>,
+    /// Files under way.
+    pub exports: export::Exports,
     /// What `/metrics` renders.
     pub metrics: metrics::Metrics,
     /// Whether the daemon is on its way out.
@@ -58,6 +62,8 @@ pub struct Stages {
 }
 
 type Shared = State<Arc<Stages>>;
+/// Who asks, as the gate found out.
+type From = Extension<Caller>;
 
 /// Routes of everything but the socket.
 pub fn router(stages: Arc<Stages>) -> Router {
@@ -74,7 +80,7 @@ pub fn router(stages: Arc<Stages>) -> Router {
         .route("/api/aggregates", get_only(get(get_aggregates)))
         .route("/api/history", get_only(get(get_history)))
         .route("/api/routes", get_only(get(get_routes)))
-        .route("/api/export", get_only(get(|| async { Problem::not_available("export") })))
+        .route("/api/export", get_only(get(get_export)))
         .route(
             "/api/openapi.json",
             get_only(get(|| async { Problem::not_available("the OpenAPI document") })),
@@ -126,6 +132,12 @@ impl Stages {
             .map_err(|error| Problem::query("filter", "bad_filter", error.to_string()))
     }
 
+    /// What a request's `filter` lets through, within what its caller may see.
+    fn asked(&self, parameters: &Parameters, caller: &Caller) -> Result<Filter, Problem> {
+        let filter = self.filter(parameters.text("filter").unwrap_or_default())?;
+        query::visible(filter, &caller.grant)
+    }
+
     /// Lets counting catch up with what was acknowledged before this request, so that a query
     /// right after a post sees it. Gives up when the aggregator is far behind.
     fn settle(&self) {
@@ -160,38 +172,61 @@ async fn blocking<T: serde::Serialize + Send + 'static>(
     }
 }
 
-async fn get_events(State(stages): Shared, uri: Uri) -> Response {
+async fn get_events(State(stages): Shared, caller: From, uri: Uri) -> Response {
     blocking(stages, move |stages| {
         let parameters = Parameters::parse(uri.query(), events::PARAMETERS)?;
         let now_ms = stages.clock.now_ms();
-        let asked = events::Asked::read(&parameters, now_ms, |text| stages.filter(text))?;
+        let asked = events::Asked::read(&parameters, now_ms, |text| {
+            query::visible(stages.filter(text)?, &caller.grant)
+        })?;
         Ok(events::page(&stages.journal, &asked))
     })
     .await
 }
 
-async fn get_aggregates(State(stages): Shared, uri: Uri) -> Response {
+async fn get_export(State(stages): Shared, caller: From, request: Request<Body>) -> Response {
+    let asked = || {
+        let parameters = Parameters::parse(request.uri().query(), export::PARAMETERS)?;
+        let now_ms = stages.clock.now_ms();
+        export::Asked::read(&parameters, now_ms, |text| {
+            query::visible(stages.filter(text)?, &caller.grant)
+        })
+    };
+    match asked() {
+        Ok(asked) => {
+            let gzip = assets::accepts(request.headers(), "gzip");
+            let (journal, now_ms) = (&stages.journal, stages.clock.now_ms());
+            stages.exports.answer(journal, asked, request.method(), gzip, now_ms)
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn get_aggregates(State(stages): Shared, caller: From, uri: Uri) -> Response {
     blocking(stages, move |stages| {
         let parameters = Parameters::parse(uri.query(), &["window", "since", "at", "filter"])?;
+        windows::all_of_it(&stages.asked(&parameters, &caller)?)?;
         windows::aggregates(&stages.views, &parameters)
     })
     .await
 }
 
-async fn get_history(State(stages): Shared, uri: Uri) -> Response {
+async fn get_history(State(stages): Shared, caller: From, uri: Uri) -> Response {
     blocking(stages, move |stages| {
         let parameters = Parameters::parse(uri.query(), &["from", "to", "step", "filter"])?;
         stages.settle();
+        windows::all_of_it(&stages.asked(&parameters, &caller)?)?;
         windows::history(&stages.views, &parameters, stages.clock.now_ms())
     })
     .await
 }
 
-async fn get_routes(State(stages): Shared, uri: Uri) -> Response {
+async fn get_routes(State(stages): Shared, caller: From, uri: Uri) -> Response {
     blocking(stages, move |stages| {
         let parameters =
             Parameters::parse(uri.query(), &["window", "from", "to", "limit", "sort", "filter"])?;
         stages.settle();
+        windows::all_of_it(&stages.asked(&parameters, &caller)?)?;
         windows::routes(&stages.views, &parameters, stages.clock.now_ms())
     })
     .await

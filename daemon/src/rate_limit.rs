@@ -52,6 +52,12 @@ impl EventBudget {
         Self::default()
     }
 
+    /// Events a second that may be sent, as `welcome` tells it: the lower of its buckets' rates;
+    /// `None` without a bound.
+    pub fn events_per_second(&self) -> Option<u64> {
+        None
+    }
+
     /// Takes `events` from every bucket, or says why not; then none is taken.
     pub fn charge(&self, _events: u32) -> Result<(), Exceeded> {
         Ok(())

@@ -142,3 +142,19 @@ proptest! {
         let _ = Filter::parse(&text, &routes());
     }
 }
+
+#[test]
+fn a_filter_on_another_site_is_known_as_such() {
+    for (text, excluded) in [
+        ("", false),
+        ("route=/a status=5xx", false),
+        ("site=shop", false),
+        ("site=sh*", false),
+        ("site=blog", true),
+        ("site=shopping", true),
+        ("route=/a site=blo*", true),
+        ("site=shop site=blog", true),
+    ] {
+        assert_eq!(parse(text).excludes_site("shop"), excluded, "{text}");
+    }
+}

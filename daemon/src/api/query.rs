@@ -1,9 +1,29 @@
 //! Query parameters: times, windows, limits, cursors. Every refusal is a 422 that names the
-//! parameter. Reads no clock; the caller says what time it is.
+//! parameter. Here too: what part of the events a caller may see. Reads no clock; the caller says
+//! what time it is.
 
 use std::collections::BTreeMap;
 
+use http::StatusCode;
+use pulseboard::filter::Filter;
+
 use super::problem::Problem;
+use crate::auth::Grant;
+
+/// What of `filter` a grant may see: all of it, or its own site's part. Every answer that is made
+/// of events goes through this. A filter on another site is refused.
+pub fn visible(filter: Filter, grant: &Grant) -> Result<Filter, Problem> {
+    match &grant.site {
+        None => Ok(filter),
+        Some(site) if filter.excludes_site(site) => Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "wrong_site",
+            format!("this token may see site {site:?} only"),
+        )
+        .field("filter")),
+        Some(site) => Ok(filter.within_site(site)),
+    }
+}
 
 /// The parameters of a request, each known by name and given once.
 #[derive(Debug)]

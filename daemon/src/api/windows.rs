@@ -1,5 +1,6 @@
 //! `GET /api/aggregates`, `/api/history` and `/api/routes`: the aggregator's numbers over REST.
 
+use pulseboard::filter::Filter;
 use pulseboard::wire::server::{History, OtherRoutes, RouteRow, Snapshot};
 use serde::Serialize;
 
@@ -24,11 +25,12 @@ pub struct RoutesAnswer {
     other_routes: OtherRoutes,
 }
 
-fn no_filter_yet(parameters: &Parameters) -> Result<(), Problem> {
-    match parameters.text("filter") {
-        None => Ok(()),
-        Some(_) => Err(Problem::not_available("a filter on aggregates").field("filter")),
+/// Whether a filter lets everything through, the only one there are numbers for.
+pub fn all_of_it(filter: &Filter) -> Result<(), Problem> {
+    if filter.is_empty() {
+        return Ok(());
     }
+    Err(Problem::not_available("a filter on aggregates, or a token's site,").field("filter"))
 }
 
 fn window<'a>(views: &Views, parameters: &'a Parameters) -> Result<Option<&'a str>, Problem> {
@@ -44,7 +46,6 @@ fn window<'a>(views: &Views, parameters: &'a Parameters) -> Result<Option<&'a st
 
 /// A snapshot: the newest framed tick, or as it was at a tick.
 pub fn aggregates(views: &Views, parameters: &Parameters) -> Result<Snapshot, Problem> {
-    no_filter_yet(parameters)?;
     let Some(window) = window(views, parameters)? else {
         let detail = "`window` is missing; name one, like `window=5s`".to_owned();
         return Err(Problem::query("window", "missing_parameter", detail));
@@ -121,7 +122,6 @@ pub fn history(
     parameters: &Parameters,
     now_ms: i64,
 ) -> Result<HistoryAnswer, Problem> {
-    no_filter_yet(parameters)?;
     let to_ms = parameters.time_ms("to", now_ms)?.unwrap_or(now_ms);
     let from_ms = parameters.time_ms("from", now_ms)?.unwrap_or(to_ms - 3_600_000);
     let step_secs = parameters.step_secs("step")?;
@@ -141,7 +141,6 @@ pub fn routes(
     parameters: &Parameters,
     now_ms: i64,
 ) -> Result<RoutesAnswer, Problem> {
-    no_filter_yet(parameters)?;
     let limit = parameters.number("limit", 1, 20_000)?.unwrap_or(50) as usize;
     let sort = match parameters.text("sort") {
         None | Some("events") => RouteSort::Events,
