@@ -1,8 +1,8 @@
 // A token as the page may know it: its shape, checked before it is sent anywhere, and its claims, read for display.
 // Nothing here verifies anything: what a token may do is for the daemon to say. Pure.
 
-/** Longer than any token with the claims we know; the daemon takes frames of 16 KiB before it knows who speaks. */
-const MAX_CHARS = 8_192;
+/** The daemon looks at no longer one; those it makes have about 250. */
+const MAX_CHARS = 4_096;
 /** A secret in hex or base64 has at least this many characters and no dot. */
 const SECRET_CHARS = 32;
 
