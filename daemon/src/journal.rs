@@ -8,11 +8,12 @@
 //! the app does. Ingest appends, the aggregator and the drain follow, the API scans.
 //!
 //! Rooms: [`block`] is the byte layout, [`segment`] the files, [`writer`] the one thread that
-//! writes, [`keeper`] merges beside it, [`start`] and [`recovery`] open, [`reader`] and [`tail`] read,
-//! [`retention`] lets go.
+//! writes, [`keeper`] merges beside it, [`start`] and [`recovery`] open, [`reader`], [`forward`]
+//! and [`tail`] read, [`retention`] lets go.
 
 mod block;
 mod disk;
+mod forward;
 mod handoff;
 mod index;
 mod keeper;
@@ -38,6 +39,7 @@ use tokio::sync::watch;
 
 pub use block::Damage;
 pub use disk::{Disk, DiskFile, OsDisk};
+pub use forward::Forward;
 pub use queue::{AppendError, Appended, Pending};
 pub use reader::{FingerprintsRead, ReadError, Scan, ScanRange};
 pub use recovery::OpenError;
@@ -223,6 +225,11 @@ impl Journal {
     /// Stored events, newest stored first.
     pub fn scan(&self, range: ScanRange) -> Scan {
         Scan::new(Arc::clone(&self.0.shared), range)
+    }
+
+    /// Stored events, oldest stored first, up to what is stored now.
+    pub fn forward(&self, range: ScanRange) -> Forward {
+        Forward::new(Arc::clone(&self.0.shared), range)
     }
 
     /// Hands fingerprints and arrivals (Unix ms) of all blocks with an arrival at or after
