@@ -13,6 +13,7 @@ pub mod problem;
 pub mod query;
 pub mod windows;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -55,6 +56,8 @@ pub struct Stages {
     pub normaliser: Arc<Normaliser>,
     /// Files under way.
     pub exports: export::Exports,
+    /// Where the daemon keeps its data; the disk's free space is a metric.
+    pub data_dir: PathBuf,
     /// What `/metrics` renders.
     pub metrics: metrics::Metrics,
     /// Whether the daemon is on its way out.

@@ -66,6 +66,21 @@ impl Check {
 }
 
 impl Readiness {
+    /// Each check by name: 0 ok, 1 degraded, 2 failed.
+    pub fn statuses(&self) -> [(&'static str, u8); 4] {
+        let Checks { journal, store, cluster, clock } = &self.checks;
+        [("journal", journal), ("store", store), ("cluster", cluster), ("clock", clock)].map(
+            |(name, check)| {
+                let status = match check.status {
+                    "ok" => 0,
+                    "degraded" => 1,
+                    _ => 2,
+                };
+                (name, status)
+            },
+        )
+    }
+
     /// Whether events can be taken now.
     pub fn takes_events(&self) -> bool {
         !self.refuses

@@ -4,6 +4,7 @@
 //! durations are recorded as they happen, in [`Metrics::query`] and by the stages through the
 //! `metrics` macros.
 
+use std::path::Path;
 use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
@@ -43,6 +44,10 @@ impl Metrics {
     pub fn render(&self, stages: &Stages) -> String {
         gauge!("pulseboard_uptime_seconds").set(stages.clock.elapsed().as_secs_f64());
         gauge!("pulseboard_resident_memory_bytes").set(resident_bytes() as f64);
+        gauge!("pulseboard_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        for (check, status) in health::readiness(stages).statuses() {
+            gauge!("pulseboard_check_status", "check" => check).set(f64::from(status));
+        }
 
         let ingest = stages.ingest.stats();
         counter!("pulseboard_events_accepted_total").absolute(ingest.accepted);
@@ -54,6 +59,9 @@ impl Metrics {
 
         let journal = stages.journal.stats();
         gauge!("pulseboard_journal_bytes").set(journal.disk_bytes as f64);
+        if let Some(free) = free_bytes(&stages.data_dir) {
+            gauge!("pulseboard_disk_free_bytes").set(free as f64);
+        }
         gauge!("pulseboard_journal_events").set(journal.events as f64);
         gauge!("pulseboard_journal_damaged_blocks").set(journal.damaged_blocks as f64);
         gauge!("pulseboard_dedupe_horizon_seconds").set(ingest.dedupe_horizon_secs as f64);
@@ -79,12 +87,15 @@ impl Metrics {
 fn describe() {
     describe_gauge!("pulseboard_uptime_seconds", "Seconds since the daemon started.");
     describe_gauge!("pulseboard_resident_memory_bytes", "Resident memory of the process.");
+    describe_gauge!("pulseboard_build_info", "1, with the version that runs.");
+    describe_gauge!("pulseboard_check_status", "0 ok, 1 degraded, 2 failed: as /health/ready.");
     describe_counter!("pulseboard_events_accepted_total", "New events, acknowledged and on disk.");
     describe_counter!("pulseboard_events_duplicate_total", "Events that had been taken before.");
     describe_counter!("pulseboard_events_rejected_total", "Events refused, by code.");
     describe_counter!("pulseboard_events_late_total", "Events over 60 s old when they arrived.");
     describe_histogram!("pulseboard_ingest_ack_seconds", "From a request's body to its answer.");
     describe_gauge!("pulseboard_journal_bytes", "Disk the journal takes.");
+    describe_gauge!("pulseboard_disk_free_bytes", "Disk left where the data directory is.");
     describe_gauge!("pulseboard_journal_events", "Events in the journal.");
     describe_gauge!("pulseboard_journal_damaged_blocks", "Blocks set aside as damaged.");
     describe_histogram!("pulseboard_journal_sync_seconds", "Write and sync of one group commit.");
@@ -110,6 +121,12 @@ fn resident_bytes() -> u64 {
     let pages: Option<u64> =
         pages.and_then(|text| text.split_whitespace().nth(1).and_then(|word| word.parse().ok()));
     pages.unwrap_or(0) * rustix::param::page_size() as u64
+}
+
+/// What is left for us on the disk that holds `path`.
+fn free_bytes(path: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(path).ok()?;
+    Some(disk.f_bavail * disk.f_frsize)
 }
 
 /// The same figures as a JSON object: a number by name, or by name and labels as Prometheus writes

@@ -231,6 +231,7 @@ fn build(
         clock: clock.clone(),
         normaliser: Arc::new(normaliser),
         exports: api::export::Exports::new(Arc::clone(&stopping)),
+        data_dir: path.to_path_buf(),
         metrics,
         stopping,
     };
