@@ -6,6 +6,7 @@
 //! finish requests, sync the journal, commit the store.
 
 pub mod data_dir;
+mod edge;
 mod greeting;
 mod stages;
 mod watchdog;
@@ -75,7 +76,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let serving = tokio::spawn(server::serve(
         listener,
         running.router(),
-        stages::server_settings(&config),
+        running.server_settings(&config),
         until(stopping),
     ));
     let upkeep = tokio::spawn(running.clone().upkeep(UPKEEP_EVERY));

@@ -10,6 +10,7 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::{Stages, health};
+use crate::rate_limit::Limit;
 
 /// The recorder's read side.
 #[derive(Clone)]
@@ -71,7 +72,11 @@ impl Metrics {
         counter!("pulseboard_frames_lagged_total").absolute(hub.frames_lagged);
         gauge!("pulseboard_exports").set(stages.exports.running() as f64);
         gauge!("pulseboard_nodes_reporting").set(1.0);
-        counter!("pulseboard_rate_limited_total").absolute(0);
+        for limit in Limit::ALL {
+            // Shown from the start, at nothing.
+            counter!("pulseboard_rate_limited_total", "limit" => limit.as_str()).increment(0);
+        }
+        gauge!("pulseboard_inflight_bytes").set(ingest.inflight_bytes as f64);
         self.handle.render()
     }
 }
@@ -101,7 +106,15 @@ fn describe() {
     describe_histogram!("pulseboard_tick_delay_seconds", "From a tick's end to its frame.");
     describe_gauge!("pulseboard_exports", "Exports under way.");
     describe_gauge!("pulseboard_nodes_reporting", "Instances in the numbers.");
-    describe_counter!("pulseboard_rate_limited_total", "Requests refused by a rate limit.");
+    describe_counter!(
+        "pulseboard_rate_limited_total",
+        "Calls and publishes over a rate, by limit."
+    );
+    describe_counter!(
+        "pulseboard_requests_refused_total",
+        "Answers of status 400 and above, by code."
+    );
+    describe_gauge!("pulseboard_inflight_bytes", "Bytes of bodies and publishes being worked on.");
 }
 
 /// Resident memory as the kernel counts it; 0 where it cannot be read.

@@ -12,6 +12,7 @@ use pulseboard::route::Normaliser;
 
 use super::StartError;
 use super::data_dir::DataDir;
+use super::edge;
 use super::greeting::Greeting;
 use super::watchdog::Pulse;
 use super::wiring::{Counted, Log, Publisher, Sockets, Windows};
@@ -25,8 +26,7 @@ use crate::config::{Config, RoutePattern};
 use crate::gate::{self, Gate};
 use crate::ingest::{self, Dedupe, Fingerprinter, Ingest, rest, socket};
 use crate::journal::{self, Journal, OsDisk};
-use crate::rate_limit::RateLimits;
-use crate::server::{self, origin::Origins};
+use crate::server;
 use crate::store::embedded::Store;
 
 /// How long sockets may take to say goodbye.
@@ -73,6 +73,18 @@ impl Running {
             .layer(axum::middleware::from_fn_with_state(self.gate.clone(), gate::pass))
     }
 
+    /// What holds for every connection.
+    pub(super) fn server_settings(&self, config: &Config) -> server::Settings {
+        server::Settings {
+            dev_mode: self.gate.authority.open_to_all().is_some(),
+            connections: config.limits.connections,
+            header_timeout: config.limits.header_timeout,
+            header_bytes: config.limits.header_bytes as usize,
+            uri_bytes: config.limits.uri_bytes as usize,
+            ..server::Settings::default()
+        }
+    }
+
     /// Resolves when the journal cannot go on, with the reason.
     pub(super) async fn fault(&self) -> String {
         let mut fault = self.stages.journal.fault();
@@ -91,6 +103,12 @@ impl Running {
         }
     }
 
+    /// Puts the limits, origins and proxies of other settings in place.
+    #[allow(dead_code, reason = "for SIGHUP")]
+    pub(super) fn reload(&self, config: &Config) {
+        edge::reload(&self.gate, config);
+    }
+
     /// Set when the daemon is on its way out.
     pub(super) fn stopping(&self) -> &AtomicBool {
         &self.stages.stopping
@@ -103,6 +121,7 @@ impl Running {
         loop {
             ticks.tick().await;
             self.stages.metrics.upkeep();
+            self.gate.rates.prune();
             if !self.clock.retention_allowed() {
                 continue;
             }
@@ -133,18 +152,6 @@ impl Running {
             Kept { events }
         });
         drained.await.unwrap_or(Kept { events: 0 })
-    }
-}
-
-/// What holds for every connection.
-pub(super) fn server_settings(config: &Config) -> server::Settings {
-    server::Settings {
-        dev_mode: true,
-        connections: config.limits.connections,
-        header_timeout: config.limits.header_timeout,
-        header_bytes: config.limits.header_bytes as usize,
-        uri_bytes: config.limits.uri_bytes as usize,
-        ..server::Settings::default()
     }
 }
 
@@ -188,7 +195,7 @@ fn build(
 
     let windows_secs: Vec<u32> = config.general.windows.iter().map(|window| window.secs).collect();
     let windows = windows_secs.iter().map(|secs| window_name(*secs)).collect();
-    let gate = Gate { authority: Authority::dev(), rates: RateLimits::default() };
+    let gate = edge::gate(config, Authority::dev(), clock);
     let admission = Admission { authority: gate.authority.clone(), rates: gate.rates.clone() };
     let publisher = Arc::new(Publisher(ingest.clone()));
     let hub = Hub::new(publisher, admission, hub_settings(config, windows), clock.clone());
@@ -209,11 +216,9 @@ fn build(
 
     let limits = rest::Limits {
         body_bytes: config.limits.body_bytes as usize,
-        inflight_bytes: config.limits.inflight_bytes as usize,
         body_timeout: config.limits.body_timeout,
     };
-    let origins = Origins::default();
-    let endpoint = socket::Endpoint::new(Arc::clone(&hub), origins)
+    let endpoint = socket::Endpoint::new(Arc::clone(&hub), gate.origins.clone())
         .with_query_token(config.auth.allow_query_token);
     tracing::debug!(%address, "every stage stands");
     let stopping = Arc::<AtomicBool>::default();
