@@ -8,6 +8,7 @@
 pub mod data_dir;
 mod edge;
 mod greeting;
+mod keys;
 mod stages;
 mod watchdog;
 mod wiring;
@@ -19,8 +20,9 @@ use thiserror::Error;
 
 use self::data_dir::DataDir;
 use self::stages::Running;
+use crate::auth::Authority;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{ConfigError, Loaded};
 use crate::{server, shutdown};
 
 /// How long everything together may take to stop.
@@ -49,9 +51,20 @@ impl StartError {
     }
 }
 
+/// Whether the daemon would start with these settings, as far as can be told without touching
+/// anything; the warning is about what is allowed and should not stay.
+pub fn check(loaded: &Loaded) -> Result<Option<String>, ConfigError> {
+    loaded.may_start()?;
+    keys::configured(loaded)?;
+    Ok(keys::warning(loaded))
+}
+
 /// Runs the daemon until it is told to stop, or cannot go on.
-pub async fn run(config: Config) -> Result<(), StartError> {
+pub async fn run(loaded: Loaded) -> Result<(), StartError> {
     let clock = Clock::system();
+    let keys = keys::configured(&loaded).map_err(|error| StartError::Refused(error.to_string()))?;
+    let authority = keys.map_or_else(Authority::dev, |keys| Authority::tokens(keys, clock.clone()));
+    let config = &loaded.config;
     let data_dir = DataDir::open(config.general.data_dir())?;
     if let Some(files) = server::rlimit::raise_open_files()
         && files < config.limits.connections as u64
@@ -68,7 +81,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let signals = shutdown::Signals::listen()
         .map_err(|error| StartError::Failed(format!("signals cannot be heard: {error}")))?;
 
-    let (running, greeting) = Running::start(&config, &data_dir, &clock, address).await?;
+    let (running, greeting) =
+        Running::start(config, &data_dir, &clock, &authority, address).await?;
     greeting.print(address);
     notify(&[sd_notify::NotifyState::Ready]);
 
@@ -76,7 +90,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let serving = tokio::spawn(server::serve(
         listener,
         running.router(),
-        running.server_settings(&config),
+        stages::server_settings(config, &authority),
         until(stopping),
     ));
     let upkeep = tokio::spawn(running.clone().upkeep(UPKEEP_EVERY));

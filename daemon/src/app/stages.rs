@@ -53,13 +53,15 @@ impl Running {
         config: &Config,
         data_dir: &DataDir,
         clock: &Clock,
+        authority: &Authority,
         address: SocketAddr,
     ) -> Result<(Self, Greeting), StartError> {
         let (config, path) = (config.clone(), data_dir.path().to_path_buf());
+        let authority = authority.clone();
         let (clock, runtime) = (clock.clone(), tokio::runtime::Handle::current());
         let started = tokio::task::spawn_blocking(move || {
             let _inside = runtime.enter();
-            build(&config, &path, &clock, address)
+            build(&config, &path, &clock, authority, address)
         });
         started.await.map_err(|error| StartError::Failed(error.to_string()))?
     }
@@ -71,18 +73,6 @@ impl Running {
         api::router(Arc::clone(&self.stages))
             .route("/ws", get(upgrade))
             .layer(axum::middleware::from_fn_with_state(self.gate.clone(), gate::pass))
-    }
-
-    /// What holds for every connection.
-    pub(super) fn server_settings(&self, config: &Config) -> server::Settings {
-        server::Settings {
-            dev_mode: self.gate.authority.open_to_all().is_some(),
-            connections: config.limits.connections,
-            header_timeout: config.limits.header_timeout,
-            header_bytes: config.limits.header_bytes as usize,
-            uri_bytes: config.limits.uri_bytes as usize,
-            ..server::Settings::default()
-        }
     }
 
     /// Resolves when the journal cannot go on, with the reason.
@@ -155,10 +145,23 @@ impl Running {
     }
 }
 
+/// What holds for every connection.
+pub(super) fn server_settings(config: &Config, authority: &Authority) -> server::Settings {
+    server::Settings {
+        dev_mode: authority.open_to_all().is_some(),
+        connections: config.limits.connections,
+        header_timeout: config.limits.header_timeout,
+        header_bytes: config.limits.header_bytes as usize,
+        uri_bytes: config.limits.uri_bytes as usize,
+        ..server::Settings::default()
+    }
+}
+
 fn build(
     config: &Config,
     path: &std::path::Path,
     clock: &Clock,
+    authority: Authority,
     address: SocketAddr,
 ) -> Result<(Running, Greeting), StartError> {
     let metrics = Metrics::install().map_err(|error| StartError::Failed(error.to_string()))?;
@@ -175,6 +178,7 @@ fn build(
         oldest_age_ms: recovery.oldest_arrival_ms.map(|oldest| clock.now_ms() - oldest),
         cut_bytes: recovery.cut_bytes,
         damaged_blocks: recovery.damaged.len(),
+        algorithm: authority.algorithm(),
     };
 
     let dedupe = remember(&journal, config, clock)?;
@@ -195,7 +199,7 @@ fn build(
 
     let windows_secs: Vec<u32> = config.general.windows.iter().map(|window| window.secs).collect();
     let windows = windows_secs.iter().map(|secs| window_name(*secs)).collect();
-    let gate = edge::gate(config, Authority::dev(), clock);
+    let gate = edge::gate(config, authority, clock);
     let admission = Admission { authority: gate.authority.clone(), rates: gate.rates.clone() };
     let publisher = Arc::new(Publisher(ingest.clone()));
     let hub = Hub::new(publisher, admission, hub_settings(config, windows), clock.clone());
