@@ -40,8 +40,8 @@ use view_worker::ViewWorker;
 use worker::Worker;
 
 pub use history::HistorySlice;
-pub use pulseboard::window::{RouteSort, Routes};
 pub use open_views::OpenError;
+pub use pulseboard::window::{RouteSort, Routes};
 pub use scan::ScanError;
 pub use source::{Item, Past, Source, Stored, Wanted};
 pub use through::{RoutesError, Through};

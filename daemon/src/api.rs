@@ -6,6 +6,7 @@
 
 pub mod assets;
 pub mod events;
+pub mod export;
 pub mod health;
 pub mod metrics;
 pub mod problem;
@@ -52,6 +53,8 @@ pub struct Stages {
     pub clock: Clock,
     /// How routes are normalised, in filters too.
     pub normaliser: Arc<Normaliser>,
+    /// Files under way.
+    pub exports: export::Exports,
     /// What `/metrics` renders.
     pub metrics: metrics::Metrics,
     /// Whether the daemon is on its way out.
@@ -77,7 +80,7 @@ pub fn router(stages: Arc<Stages>) -> Router {
         .route("/api/aggregates", get_only(get(get_aggregates)))
         .route("/api/history", get_only(get(get_history)))
         .route("/api/routes", get_only(get(get_routes)))
-        .route("/api/export", get_only(get(|| async { Problem::not_available("export") })))
+        .route("/api/export", get_only(get(get_export)))
         .route(
             "/api/openapi.json",
             get_only(get(|| async { Problem::not_available("the OpenAPI document") })),
@@ -179,6 +182,24 @@ async fn get_events(State(stages): Shared, caller: From, uri: Uri) -> Response {
         Ok(events::page(&stages.journal, &asked))
     })
     .await
+}
+
+async fn get_export(State(stages): Shared, caller: From, request: Request<Body>) -> Response {
+    let asked = || {
+        let parameters = Parameters::parse(request.uri().query(), export::PARAMETERS)?;
+        let now_ms = stages.clock.now_ms();
+        export::Asked::read(&parameters, now_ms, |text| {
+            query::visible(stages.filter(text)?, &caller.grant)
+        })
+    };
+    match asked() {
+        Ok(asked) => {
+            let gzip = assets::accepts(request.headers(), "gzip");
+            let (journal, now_ms) = (&stages.journal, stages.clock.now_ms());
+            stages.exports.answer(journal, asked, request.method(), gzip, now_ms)
+        }
+        Err(problem) => problem.into_response(),
+    }
 }
 
 async fn get_aggregates(State(stages): Shared, caller: From, uri: Uri) -> Response {

@@ -7,7 +7,9 @@
 
 pub mod data_dir;
 mod greeting;
+mod keys;
 mod stages;
+mod watchdog;
 mod wiring;
 
 use std::sync::atomic::Ordering;
@@ -17,8 +19,9 @@ use thiserror::Error;
 
 use self::data_dir::DataDir;
 use self::stages::Running;
+use crate::auth::Authority;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{ConfigError, Loaded};
 use crate::{server, shutdown};
 
 /// How long everything together may take to stop.
@@ -47,9 +50,20 @@ impl StartError {
     }
 }
 
+/// Whether the daemon would start with these settings, as far as can be told without touching
+/// anything; the warning is about what is allowed and should not stay.
+pub fn check(loaded: &Loaded) -> Result<Option<String>, ConfigError> {
+    loaded.may_start()?;
+    keys::configured(loaded)?;
+    Ok(keys::warning(loaded))
+}
+
 /// Runs the daemon until it is told to stop, or cannot go on.
-pub async fn run(config: Config) -> Result<(), StartError> {
+pub async fn run(loaded: Loaded) -> Result<(), StartError> {
     let clock = Clock::system();
+    let keys = keys::configured(&loaded).map_err(|error| StartError::Refused(error.to_string()))?;
+    let authority = keys.map_or_else(Authority::dev, |keys| Authority::tokens(keys, clock.clone()));
+    let config = &loaded.config;
     let data_dir = DataDir::open(config.general.data_dir())?;
     if let Some(files) = server::rlimit::raise_open_files()
         && files < config.limits.connections as u64
@@ -66,7 +80,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let signals = shutdown::Signals::listen()
         .map_err(|error| StartError::Failed(format!("signals cannot be heard: {error}")))?;
 
-    let (running, greeting) = Running::start(&config, &data_dir, &clock, address).await?;
+    let (running, greeting) =
+        Running::start(config, &data_dir, &clock, &authority, address).await?;
     greeting.print(address);
     notify(&[sd_notify::NotifyState::Ready]);
 
@@ -74,15 +89,17 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let serving = tokio::spawn(server::serve(
         listener,
         running.router(),
-        stages::server_settings(&config),
+        stages::server_settings(config, &authority),
         until(stopping),
     ));
     let upkeep = tokio::spawn(running.clone().upkeep(UPKEEP_EVERY));
+    let watchdog = tokio::spawn(watchdog::report(running.clone()));
     let cause = tokio::select! {
         signal = signals.first() => Ok(signal),
         fault = running.fault() => Err(fault),
     };
     upkeep.abort();
+    watchdog.abort();
     notify(&[sd_notify::NotifyState::Stopping]);
     running.stopping().store(true, Ordering::Relaxed);
     match &cause {

@@ -1,12 +1,25 @@
 //! Who may do what: keys, tokens and the grants they stand for.
 //!
 //! A token in, a [`Grant`] or a [`Denied`] out. It knows no request and no socket; [`crate::gate`]
-//! asks it for REST, sessions of [`crate::broadcast`] for sockets.
+//! asks it for REST, sessions of [`crate::broadcast`] for sockets. Nothing here shows a token or a
+//! secret: not `Debug`, not an error, not a log line.
+
+mod authority;
+mod key;
+mod mint;
+mod remembered;
+#[cfg(test)]
+mod tests;
+mod token;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use pulseboard::claims::{Scope, Scopes};
+
+pub use authority::{Authority, ModeChange};
+pub use key::{Key, KeyError, Keys};
+pub use mint::{mint, new_secret};
 
 /// What whoever presented a token may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,31 +74,8 @@ pub struct Denied {
     pub message: String,
 }
 
-/// Decides about tokens. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Authority {
-    dev: Arc<Grant>,
-}
-
-impl Authority {
-    /// No key: everyone on this machine may do everything.
-    pub fn dev() -> Self {
-        Self { dev: Arc::new(Grant::dev()) }
-    }
-
-    /// The grant everyone has without a token; `None` when a key is configured.
-    pub fn open_to_all(&self) -> Option<&Arc<Grant>> {
-        Some(&self.dev)
-    }
-
-    /// Counts the times that keys, or what is asked of a token, changed. Who holds a grant of an
-    /// earlier version has its token verified again.
-    pub fn version(&self) -> u64 {
-        0
-    }
-
-    /// Checks a token.
-    pub fn verify(&self, _token: &str) -> Result<Arc<Grant>, Denied> {
-        Ok(Arc::clone(&self.dev))
+impl Denied {
+    fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
     }
 }

@@ -8,7 +8,9 @@
 //! Nothing in here counts events or reads the clock. What it needs of the stages around it, the
 //! app brings as [`Frames`] and [`Publish`]. [`crate::ingest::socket`] opens its sessions.
 
+mod admission;
 mod feed;
+mod framing;
 mod hub;
 mod member;
 mod message;
@@ -19,9 +21,8 @@ mod session;
 mod shard;
 mod wire_frame;
 
-pub use feed::{
-    Admission, Author, Frames, HistorySlice, Publish, Publishing, Refusal, Verdict, WindowFrame,
-};
+pub use admission::{Admission, Author, Standing, Token};
+pub use feed::{Frames, HistorySlice, Publish, Publishing, Refusal, Verdict, WindowFrame};
 pub use hub::{Counters, Full, Hub, Seat, Settings, Socket};
 
 /// What a server answers to `Sec-WebSocket-Key` (RFC 6455, section 1.3).

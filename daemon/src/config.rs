@@ -41,6 +41,8 @@ pub struct Given {
     pub environment: Vec<(String, String)>,
     /// What systemd set `STATE_DIRECTORY` to.
     pub state_directory: Option<String>,
+    /// What systemd set `CREDENTIALS_DIRECTORY` to.
+    pub credentials_directory: Option<PathBuf>,
     /// Keys set by a flag: key, flag without its dashes, value.
     pub flags: Vec<(&'static str, &'static str, String)>,
 }
@@ -53,6 +55,7 @@ pub struct Loaded {
     /// The file that was read.
     pub file: Option<PathBuf>,
     values: Values,
+    given: Given,
 }
 
 impl Loaded {
@@ -65,13 +68,36 @@ impl Loaded {
     pub fn may_start(&self) -> Result<(), ConfigError> {
         refuse::check(&self.config, &self.values)
     }
+
+    /// Reads the layers again, from the same places: the file may have changed, and the files it
+    /// names.
+    pub fn again(&self) -> Result<Self, ConfigError> {
+        load(&self.given)
+    }
+
+    /// A refusal of a key's value by whoever uses it: `problem` is a sentence without the name.
+    pub fn refusal(&self, key: &str, problem: impl Into<String>) -> ConfigError {
+        refuse::refusal(&self.values, key, problem.into())
+    }
+
+    /// The setting the HS256 secret came from: `auth.secret`, or `auth.secret_file`.
+    pub fn secret_key(&self) -> &'static str {
+        self.values.secret_key()
+    }
+
+    /// The keys that hold another value than in `before`, secrets by what they hold.
+    pub fn changed_since(&self, before: &Self) -> Vec<&'static str> {
+        let differs = |key: &&keys::Key| self.values.of(key).0 != before.values.of(key).0;
+        keys::all().filter(differs).map(|key| key.name).collect()
+    }
 }
 
 /// Reads the layers. The first thing wrong is the error.
 pub fn load(given: &Given) -> Result<Loaded, ConfigError> {
-    let (values, file) = Values::load(given)?;
+    let (mut values, file) = Values::load(given)?;
+    values.resolve_secrets()?;
     let config = Config::read(&values)?;
-    Ok(Loaded { config, file, values })
+    Ok(Loaded { config, file, values, given: given.clone() })
 }
 
 /// The settings with nothing set but the data directory and the port: for tests and benches.

@@ -8,11 +8,12 @@
 //! the app does. Ingest appends, the aggregator and the drain follow, the API scans.
 //!
 //! Rooms: [`block`] is the byte layout, [`segment`] the files, [`writer`] the one thread that
-//! writes, [`keeper`] merges beside it, [`start`] and [`recovery`] open, [`reader`] and [`tail`] read,
-//! [`retention`] lets go.
+//! writes, [`keeper`] merges beside it, [`start`] and [`recovery`] open, [`reader`], [`forward`]
+//! and [`tail`] read, [`retention`] lets go.
 
 mod block;
 mod disk;
+mod forward;
 mod handoff;
 mod index;
 mod keeper;
@@ -30,6 +31,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use pulseboard::event::EventBatch;
@@ -37,6 +39,7 @@ use tokio::sync::watch;
 
 pub use block::Damage;
 pub use disk::{Disk, DiskFile, OsDisk};
+pub use forward::Forward;
 pub use queue::{AppendError, Appended, Pending};
 pub use reader::{FingerprintsRead, ReadError, Scan, ScanRange};
 pub use recovery::OpenError;
@@ -239,6 +242,11 @@ impl Journal {
         Scan::new(Arc::clone(&self.0.shared), range)
     }
 
+    /// Stored events, oldest stored first, up to what is stored now.
+    pub fn forward(&self, range: ScanRange) -> Forward {
+        Forward::new(Arc::clone(&self.0.shared), range)
+    }
+
     /// Hands fingerprints and arrivals (Unix ms) of all blocks with an arrival at or after
     /// `since_arrival_ms` to `sink`, newest blocks first, from `workers` threads at once (the
     /// calling one among them). Reads these two columns alone, trimmed segments' included.
@@ -266,6 +274,14 @@ impl Journal {
     /// Tells when the journal can no longer be written; the app then ends the process.
     pub fn fault(&self) -> watch::Receiver<Option<Fault>> {
         self.0.shared.fault.subscribe()
+    }
+
+    /// How long ago the writer's thread last began a round: a few seconds at most, while it lives
+    /// and no write or sync hangs.
+    pub fn silent_for(&self) -> Duration {
+        let shared = &self.0.shared;
+        let beat = Duration::from_millis(shared.counters.beat_ms.load(Ordering::Relaxed));
+        shared.clock.elapsed().saturating_sub(beat)
     }
 
     /// Figures as of now.

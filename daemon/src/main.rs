@@ -21,13 +21,17 @@ fn main() -> ExitCode {
     if action == Action::Print {
         return say(&loaded.print());
     }
-    if let Err(error) = loaded.may_start() {
-        return refuse(&error);
-    }
+    let warning = match app::check(&loaded) {
+        Ok(warning) => warning,
+        Err(error) => return refuse(&error),
+    };
     if action == Action::Check {
-        return say(&checked(&loaded));
+        return say(&checked(&loaded, warning.as_deref()));
     }
     logging::start(&loaded.config.log);
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
     run(loaded)
 }
 
@@ -36,18 +40,19 @@ fn run(loaded: Loaded) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &error),
     };
-    match runtime.block_on(app::run(loaded.config)) {
+    match runtime.block_on(app::run(loaded)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error.exit_code(), &error),
     }
 }
 
-fn checked(loaded: &Loaded) -> String {
+fn checked(loaded: &Loaded, warning: Option<&str>) -> String {
     let from = loaded.file.as_ref().map_or_else(
         || "no file, so built-in values, environment and flags".to_owned(),
         |path| path.display().to_string(),
     );
-    format!("The settings are valid ({from}). --print-config shows each.\n")
+    let warning = warning.map_or_else(String::new, |warning| format!("warning: {warning}\n"));
+    format!("The settings are valid ({from}). --print-config shows each.\n{warning}")
 }
 
 fn refuse(error: &dyn Display) -> ExitCode {

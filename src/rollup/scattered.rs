@@ -93,13 +93,18 @@ mod tests {
     fn in_whatever_order_the_numbers_are_those_of_buckets_filled_in_order() {
         let plan = Plan::new(0, 50_000, Some(10), 0).unwrap();
         let mut batch = EventBatch::default();
-        for (secs, user, status) in
-            [(41, "u2", 500), (3, "u1", 200), (-1, "u9", 200), (9, "u1", 404), (3, "u3", 0), (50, "u1", 200)]
-        {
+        for (secs, user, status) in [
+            (41, "u2", 500),
+            (3, "u1", 200),
+            (-1, "u9", 200),
+            (9, "u1", 404),
+            (3, "u3", 0),
+            (50, "u1", 200),
+        ] {
             let (user_id, route) = (batch.add_text(user), batch.add_text("/a"));
             let at_ms = secs * 1_000;
             let latency_ms = f64::from(status) + 1.0;
-            let row = Row { user_id, route, status, latency_ms, ..Row::default() };
+            let row = Row { latency_ms, route, user_id, status, ..Row::default() };
             batch.push(Row { arrival_ms: at_ms, timestamp_ms: at_ms, ..row });
         }
         let mut scattered = Scattered::new(plan);
@@ -109,7 +114,9 @@ mod tests {
         for tick in -5..60 {
             let mut summary = TickSummary::default();
             let inside = batch.iter().filter(|event| event.tick() == tick);
-            inside.for_each(|event| drop(summary.add(&Sample::from(event), &mut names, 10)));
+            for event in inside {
+                summary.add(&Sample::from(event), &mut names, 10);
+            }
             if tick < 20 || summary.totals.events > 0 {
                 ordered.add(tick, &summary.totals);
             }

@@ -1,6 +1,8 @@
 //! What `pulseboard` understands on its command line. One definition drives the parser, the help,
 //! the completions and the man page; it does nothing itself.
 
+use std::path::PathBuf;
+
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
@@ -22,25 +24,34 @@ Examples:
     disable_help_flag = true
 )]
 pub struct Cli {
-    /// Where the daemon listens
+    /// Where the daemon listens, or PULSEBOARD_URL
     #[arg(
         long,
         global = true,
         env = "PULSEBOARD_URL",
+        hide_env = true,
         default_value = "http://127.0.0.1:3000",
         value_name = "URL"
     )]
     pub url: String,
 
-    /// The token to present; a daemon in dev mode asks for none
+    /// The token; rather set PULSEBOARD_TOKEN, since `ps` shows this to everyone
+    #[arg(long, global = true, env = "PULSEBOARD_TOKEN", hide_env = true, value_name = "JWT")]
+    pub token: Option<String>,
+
+    /// A file that holds it, read anew each time, or PULSEBOARD_TOKEN_FILE
     #[arg(
         long,
         global = true,
-        env = "PULSEBOARD_TOKEN",
-        hide_env_values = true,
-        value_name = "JWT"
+        env = "PULSEBOARD_TOKEN_FILE",
+        hide_env = true,
+        value_name = "FILE"
     )]
-    pub token: Option<String>,
+    pub token_file: Option<PathBuf>,
+
+    /// Authorities for https (PEM) in place of the system's, or PULSEBOARD_CA_FILE
+    #[arg(long, global = true, env = "PULSEBOARD_CA_FILE", hide_env = true, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
 
     /// Print one snapshot and exit
     #[arg(long)]
@@ -54,7 +65,7 @@ pub struct Cli {
     #[arg(long, default_value = "5s", value_name = "WINDOW")]
     pub window: String,
 
-    /// How charts are drawn; by default braille where the terminal has it
+    /// How charts are drawn
     #[arg(long, value_enum, value_name = "STYLE")]
     pub charts: Option<Charts>,
 

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 use tokio_tungstenite::tungstenite::{self, Message};
 
+use crate::dial;
 use crate::event::Feed;
 use crate::socket::{self, OpenError, Socket};
 use crate::target::Target;
@@ -95,7 +96,7 @@ impl End {
 impl From<OpenError> for End {
     fn from(error: OpenError) -> Self {
         match error {
-            OpenError::Denied(reason) => Self::Denied(reason),
+            OpenError::Denied(denial) => Self::Denied(denial.reason),
             OpenError::Refused { reason, retry_after } => Self::Lost { reason, retry_after },
             other => Self::lost(other.to_string()),
         }
@@ -108,7 +109,9 @@ impl Connection {
             if self.tell(Feed::Connecting { attempt: self.backoff.attempt() }).await.is_err() {
                 return;
             }
-            let end = match socket::open(&self.target).await {
+            let end = match socket::open(&self.target, self.target.token().ok().flatten().as_ref())
+                .await
+            {
                 Ok(mut socket) => self.converse(&mut socket).await,
                 Err(error) => error.into(),
             };
@@ -196,7 +199,7 @@ impl Connection {
         let text = match message {
             None => return Err(End::lost("connection closed")),
             Some(Err(tungstenite::Error::Io(error))) => {
-                return Err(End::lost(socket::plain(&error)));
+                return Err(End::lost(dial::plain(&error)));
             }
             Some(Err(tungstenite::Error::Protocol(_))) => {
                 return Err(End::lost("connection closed"));
@@ -255,7 +258,7 @@ impl Connection {
             return Err(End::Denied(reason));
         }
         if welcome.auth == AuthState::Required {
-            let reason = match self.target.token() {
+            let reason = match self.target.token().ok().flatten() {
                 None => "it asks for a token, and none was given",
                 Some(_) => "it did not take the token",
             };

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod connection;
+pub mod dial;
 pub mod event;
 pub mod input;
 pub mod once;
@@ -17,6 +18,8 @@ pub mod state;
 pub mod target;
 pub mod terminal;
 pub mod theme;
+pub mod tls;
+pub mod token;
 pub mod view;
 
 use std::process::ExitCode;
@@ -24,7 +27,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use crate::cli::{Cli, Command};
-use crate::target::Target;
+use crate::target::{Target, TargetError};
+use crate::token::Source;
 
 /// Does what the command line asks for; the code is the process's.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -36,13 +40,32 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 async fn dispatch(mut cli: Cli) -> anyhow::Result<ExitCode> {
-    let target = Target::parse(&cli.url, cli.token.clone())?;
-    match cli.command.take() {
+    let command = match cli.command.take() {
+        // These talk to no daemon.
+        Some(Command::Completions(args)) => return commands::completions::run(&args),
+        Some(Command::Man(args)) => return commands::man::run(args),
+        other => other,
+    };
+    let target = target(&cli)?;
+    match command {
         Some(Command::Load(args)) => commands::load::run(args, &target).await,
         Some(Command::Replay(args)) => commands::replay::run(args, &target).await,
-        Some(Command::Completions(args)) => commands::completions::run(args, &target).await,
-        Some(Command::Man(args)) => commands::man::run(args, &target).await,
+        Some(Command::Completions(_) | Command::Man(_)) => unreachable!("done above"),
         None if cli.once => once::run(&target, &cli.window, cli.json).await,
         None => app::run(target, app::Options::from_cli(&cli)).await,
+    }
+}
+
+fn target(cli: &Cli) -> Result<Target, TargetError> {
+    let token = match (&cli.token, &cli.token_file) {
+        (Some(_), Some(_)) => return Err(TargetError::TwoTokens),
+        (Some(token), None) => Source::given(token)?,
+        (None, Some(path)) => Source::file(path)?,
+        (None, None) => Source::None,
+    };
+    let target = Target::parse(&cli.url, token)?;
+    match &cli.ca_file {
+        Some(path) => target.trusting(path),
+        None => Ok(target),
     }
 }

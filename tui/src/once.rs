@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use jiff::tz::TimeZone;
 use pulseboard::wire::server::{Aggregate, Snapshot};
 
+use crate::commands::say;
 use crate::rest;
 use crate::target::Target;
 use crate::view::format;
@@ -48,11 +49,11 @@ fn summary(aggregate: &Aggregate, zone: &TimeZone) -> String {
         let line = std::format!("  {name:<14}{value:>10}   {rest}");
         lines.push(line.trim_end().to_owned());
     };
-    let events = std::format!("{} events", format::count(aggregate.events));
+    let events = say::counted(aggregate.events, "event");
     row("events/s", format::rate(aggregate.events_per_second), events);
-    let sessions = std::format!("{} sessions", format::count(aggregate.active_sessions));
+    let sessions = say::counted(aggregate.active_sessions, "session");
     row("active users", format::count(aggregate.active_users), sessions);
-    let errors = std::format!("{} errors", format::count(aggregate.errors));
+    let errors = say::counted(aggregate.errors, "error");
     row("error rate", aggregate.error_rate.map_or_else(|| "–".to_owned(), format::percent), errors);
     match &aggregate.latency_ms {
         None => row("latency p95", "–".to_owned(), String::new()),

@@ -1,60 +1,83 @@
-//! The daemon a command talks to: its address and the token to present. Parses and builds
-//! addresses; opens no connection.
+//! The daemon a command talks to: its address, the token to present, and whom to trust. Parses and
+//! builds addresses; opens no connection.
 
 use std::fmt;
+use std::path::Path;
 
 use http::Uri;
-use http::uri::{Authority, Scheme};
+use http::uri::Authority;
 use thiserror::Error;
 
-/// A daemon's address, and the token for it.
+use crate::tls::{TlsError, Trust};
+use crate::token::{Source, Token, TokenError};
+
+/// A daemon's address, the token for it, and how its certificate is judged.
 #[derive(Clone)]
 pub struct Target {
     authority: Authority,
     base_path: String,
-    token: Option<String>,
+    token: Source,
+    /// Set for https alone.
+    trust: Option<Trust>,
 }
 
 /// An address that cannot be one of a daemon.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Error)]
 pub enum TargetError {
     /// Not a URL at all.
     #[error("--url: \"{0}\" is not an address; write it like http://127.0.0.1:3000")]
     NotAUrl(String),
-    /// A scheme other than http.
-    #[error(
-        "--url: \"{0}://\" is not spoken here; the terminal connects over http:// \
-         (reach a daemon behind TLS through an SSH tunnel: ssh -L 3000:127.0.0.1:3000 HOST)"
-    )]
+    /// A scheme other than http and https.
+    #[error("--url: \"{0}://\" is not spoken here; write http:// or https://")]
     Scheme(String),
-    /// A token that cannot stand in a header.
-    #[error("--token: the token holds characters that no token has; copy it again in one piece")]
-    Token,
+    /// A token that cannot be one.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// Two tokens at once.
+    #[error(
+        "--token (or PULSEBOARD_TOKEN) and --token-file (or PULSEBOARD_TOKEN_FILE) are both \
+         given; one of them is enough"
+    )]
+    TwoTokens,
+    /// A file of authorities that cannot be used.
+    #[error(transparent)]
+    Trust(#[from] TlsError),
+    /// A file of authorities where nobody asks for them.
+    #[error("--ca-file: it is for https:// alone, and --url says {0}")]
+    CaFileWithoutTls(String),
 }
 
 impl Target {
-    /// Reads `http://host:port[/base]`; a bare `host:port` is taken as http.
-    pub fn parse(url: &str, token: Option<String>) -> Result<Self, TargetError> {
+    /// Reads `http[s]://host:port[/base]`; a bare `host:port` is taken as http. `ws` and `wss` are
+    /// taken as what they run over.
+    pub fn parse(url: &str, token: Source) -> Result<Self, TargetError> {
         let bad = || TargetError::NotAUrl(url.to_owned());
         let text = url.trim();
         let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let uri: Uri = full.parse().map_err(|_| bad())?;
-        match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTP => {}
-            Some(scheme) => return Err(TargetError::Scheme(scheme.to_string())),
+        let trust = match uri.scheme_str() {
+            Some("http" | "ws") => None,
+            Some("https" | "wss") => Some(Trust::default()),
+            Some(scheme) => return Err(TargetError::Scheme(scheme.to_owned())),
             None => return Err(bad()),
-        }
+        };
         let authority = uri.authority().cloned().ok_or_else(bad)?;
         // Nothing but a host, or a host and a port that is a number.
         let has_more = authority.as_str().len() > authority.host().len();
         if authority.host().is_empty() || (has_more && authority.port_u16().is_none()) {
             return Err(bad());
         }
-        let token = token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
-        if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
-            return Err(TargetError::Token);
+        let base_path = uri.path().trim_end_matches('/').to_owned();
+        Ok(Self { authority, base_path, token, trust })
+    }
+
+    /// The same, with the authorities of a PEM file in place of the system's.
+    pub fn trusting(mut self, ca_file: &Path) -> Result<Self, TargetError> {
+        if self.trust.is_none() {
+            return Err(TargetError::CaFileWithoutTls(self.to_string()));
         }
-        Ok(Self { authority, base_path: uri.path().trim_end_matches('/').to_owned(), token })
+        self.trust = Some(Trust::of_file(ca_file)?);
+        Ok(self)
     }
 
     /// `host:port` as written.
@@ -67,19 +90,29 @@ impl Target {
         self.authority.host().trim_matches(['[', ']'])
     }
 
-    /// The port; 80 where none was written.
+    /// The port; the scheme's own where none was written.
     pub fn port(&self) -> u16 {
-        self.authority.port_u16().unwrap_or(80)
+        self.authority.port_u16().unwrap_or(if self.trust.is_some() { 443 } else { 80 })
     }
 
-    /// The token to present, if any.
-    pub fn token(&self) -> Option<&str> {
-        self.token.as_deref()
+    /// Where the token comes from.
+    pub fn token_source(&self) -> &Source {
+        &self.token
+    }
+
+    /// The token to present now, if any.
+    pub fn token(&self) -> Result<Option<Token>, TokenError> {
+        self.token.token()
+    }
+
+    /// Whose certificates are taken; none for a plain address.
+    pub fn trust(&self) -> Option<&Trust> {
+        self.trust.as_ref()
     }
 
     /// `http://host:port/path`; `path` starts with a slash and may carry a query.
     pub fn http(&self, path: &str) -> String {
-        format!("http://{}{}{path}", self.authority, self.base_path)
+        format!("{self}{path}")
     }
 
     /// What stands in the request line for `path`.
@@ -89,14 +122,16 @@ impl Target {
 
     /// `ws://host:port/ws`.
     pub fn socket(&self) -> String {
-        format!("ws://{}{}/ws", self.authority, self.base_path)
+        let scheme = if self.trust.is_some() { "wss" } else { "ws" };
+        format!("{scheme}://{}{}/ws", self.authority, self.base_path)
     }
 }
 
 /// `http://host:port`, as people read it.
 impl fmt::Display for Target {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "http://{}{}", self.authority, self.base_path)
+        let scheme = if self.trust.is_some() { "https" } else { "http" };
+        write!(out, "{scheme}://{}{}", self.authority, self.base_path)
     }
 }
 
@@ -104,8 +139,8 @@ impl fmt::Display for Target {
 #[allow(clippy::missing_fields_in_debug, reason = "the address stands for its parts")]
 impl fmt::Debug for Target {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let token = self.token.as_ref().map(|_| "***");
-        out.debug_struct("Target").field("url", &self.to_string()).field("token", &token).finish()
+        let (url, token) = (self.to_string(), &self.token);
+        out.debug_struct("Target").field("url", &url).field("token", token).finish()
     }
 }
 
@@ -113,32 +148,65 @@ impl fmt::Debug for Target {
 mod tests {
     use super::*;
 
+    fn parse(url: &str) -> Result<Target, TargetError> {
+        Target::parse(url, Source::None)
+    }
+
     #[test]
     fn addresses_are_built_from_what_was_written() {
-        let target = Target::parse("http://edge-1:3000/", None).unwrap();
+        let target = parse("http://edge-1:3000/").unwrap();
         assert_eq!(
             target.http("/api/aggregates?window=5s"),
             "http://edge-1:3000/api/aggregates?window=5s"
         );
         assert_eq!(target.socket(), "ws://edge-1:3000/ws");
         assert_eq!((target.host(), target.port()), ("edge-1", 3000));
-        assert_eq!(Target::parse("[::1]:3000", None).unwrap().host(), "::1");
-        assert_eq!(Target::parse("h:1/board/", None).unwrap().socket(), "ws://h:1/board/ws");
+        assert_eq!(parse("[::1]:3000").unwrap().host(), "::1");
+        assert_eq!(parse("h:1/board/").unwrap().socket(), "ws://h:1/board/ws");
+    }
+
+    #[test]
+    fn https_is_spoken_on_its_own_port_and_under_a_base_path() {
+        let target = parse("https://board.example/live/").unwrap();
+        assert_eq!(target.socket(), "wss://board.example/live/ws");
+        assert_eq!(target.http("/health"), "https://board.example/live/health");
+        assert_eq!(
+            (target.port(), target.to_string().as_str()),
+            (443, "https://board.example/live")
+        );
+        assert_eq!(parse("wss://h:8443").unwrap().to_string(), "https://h:8443");
+        assert_eq!(parse("ws://h").unwrap().port(), 80);
     }
 
     #[test]
     fn a_bad_address_says_what_to_write() {
         for bad in ["http://", "", "http:", "http://:3000", "http://h:x", "a b", "http://h:"] {
-            let error = Target::parse(bad, None).unwrap_err().to_string();
+            let error = parse(bad).unwrap_err().to_string();
             assert!(error.contains("http://127.0.0.1:3000"), "{bad}: {error}");
         }
-        let error = Target::parse("https://h", None).unwrap_err().to_string();
-        assert!(error.contains("ssh -L"), "{error}");
+        let error = parse("ftp://h").unwrap_err().to_string();
+        assert!(error.contains("http:// or https://"), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_authorities_must_hold_some_and_be_of_use() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "no certificate").unwrap();
+        let trusting =
+            |url: &str, path: &Path| parse(url).unwrap().trusting(path).unwrap_err().to_string();
+        for (url, path, said) in [
+            ("https://h", file.path(), "no certificate in PEM format"),
+            ("https://h", Path::new("/nowhere/ca.pem"), "--ca-file: /nowhere/ca.pem: no such file"),
+            ("http://h", file.path(), "https:// alone"),
+        ] {
+            let error = trusting(url, path);
+            assert!(error.contains(said), "{error}");
+        }
     }
 
     #[test]
     fn a_token_is_never_printed() {
-        let target = Target::parse("h:1", Some("secret".into())).unwrap();
+        let target = Target::parse("h:1", Source::given("secret").unwrap()).unwrap();
         assert!(!format!("{target:?} {target}").contains("secret"));
     }
 }

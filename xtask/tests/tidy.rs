@@ -9,7 +9,8 @@ use source::{Source, rust, texts};
 
 /// Names that stand for a library's module, and the places that may name it.
 const HOMES: &[(&str, &[&str])] = &[
-    ("jsonwebtoken", &["daemon/src/auth", "tui/src/commands/token"]),
+    ("jsonwebtoken", &["daemon/src/auth", "tui/src/token", "tui/src/commands/token"]),
+    ("base64", &["daemon/src/auth"]),
     ("governor", &["daemon/src/rate_limit"]),
     ("schemars", &["src", "daemon/src/api"]),
     ("csv", &["daemon/src/api/export"]),

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::FrameSink;
 use super::open_views::Filled;
 use super::shared::Shared;
 use super::source::{Item, Source};
 use super::view::{SPANS_SECS, View, complete_from};
-use super::FrameSink;
 
 /// How long a view's turn is.
 const TURN: Duration = Duration::from_millis(50);

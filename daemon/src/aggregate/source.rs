@@ -54,3 +54,28 @@ pub trait Past: Send + Sync {
     /// The last durable event's sequence.
     fn newest_seq(&self) -> u64;
 }
+
+/// Nothing is kept: for an aggregator without filtered views.
+impl Past for () {
+    fn since(&self, _: i64) -> Box<dyn Source> {
+        Box::new(())
+    }
+
+    fn stored(&self, _: Wanted) -> Stored<'_> {
+        Box::new(std::iter::empty())
+    }
+
+    fn kept_from_ms(&self) -> Option<i64> {
+        Some(i64::MAX)
+    }
+
+    fn newest_seq(&self) -> u64 {
+        0
+    }
+}
+
+impl Source for () {
+    fn next(&mut self, _: Duration) -> Item {
+        Item::Closed
+    }
+}

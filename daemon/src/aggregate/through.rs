@@ -58,13 +58,11 @@ impl Through<'_> {
             return routes.map_err(|_| RoutesError::UnknownWindow);
         }
         let view = shared.open.find(self.filter);
-        match view.and_then(|view| view.routes(secs, sort, limit)) {
-            Some(routes) => Ok(routes),
-            None => {
-                let tick = shared.latest.load().tick;
-                Ok(scan::window_routes(shared, self.filter, (secs, tick), sort, limit)?)
-            }
+        if let Some(routes) = view.and_then(|view| view.routes(secs, sort, limit)) {
+            return Ok(routes);
         }
+        let tick = shared.latest.load().tick;
+        Ok(scan::window_routes(shared, self.filter, (secs, tick), sort, limit)?)
     }
 
     /// As [`Views::range_routes`], as far as events are kept.

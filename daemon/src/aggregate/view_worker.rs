@@ -52,7 +52,9 @@ impl ViewWorker {
     pub(super) fn step(&mut self, wait: Duration) -> Step {
         let is_idle = self.views.is_empty();
         let filled = self.shared.open.take_filled(if is_idle { wait } else { Duration::ZERO });
-        filled.into_iter().for_each(|filled| self.take_in(filled));
+        for filled in filled {
+            self.take_in(filled);
+        }
         if self.views.is_empty() {
             self.source = None;
             self.pending = None;

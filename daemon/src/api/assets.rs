@@ -104,7 +104,7 @@ impl Asset {
 }
 
 /// Whether `Accept-Encoding` names the coding without refusing it by `q=0`.
-fn accepts(request: &HeaderMap, coding: &str) -> bool {
+pub(super) fn accepts(request: &HeaderMap, coding: &str) -> bool {
     let listed = request.get_all(header::ACCEPT_ENCODING).into_iter();
     listed.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|item| {
         let mut parts = item.split(';').map(str::trim);

@@ -69,6 +69,7 @@ impl Metrics {
         gauge!("pulseboard_sockets").set(hub.sockets as f64);
         counter!("pulseboard_frames_sent_total").absolute(hub.frames_sent);
         counter!("pulseboard_frames_lagged_total").absolute(hub.frames_lagged);
+        gauge!("pulseboard_exports").set(stages.exports.running() as f64);
         gauge!("pulseboard_nodes_reporting").set(1.0);
         counter!("pulseboard_rate_limited_total").absolute(0);
         self.handle.render()
@@ -98,6 +99,7 @@ fn describe() {
     describe_gauge!("pulseboard_frame_work_seconds", "Time the last frame took to make.");
     describe_counter!("pulseboard_events_skewed_total", "Events from clocks ahead of ours.");
     describe_histogram!("pulseboard_tick_delay_seconds", "From a tick's end to its frame.");
+    describe_gauge!("pulseboard_exports", "Exports under way.");
     describe_gauge!("pulseboard_nodes_reporting", "Instances in the numbers.");
     describe_counter!("pulseboard_rate_limited_total", "Requests refused by a rate limit.");
 }

@@ -9,9 +9,7 @@ use serde::Serialize;
 
 use super::problem::Problem;
 use super::query::Parameters;
-use crate::aggregate::{
-    AtError, RangeError, RouteSort, Routes, RoutesError, ScanError, Views,
-};
+use crate::aggregate::{AtError, RangeError, RouteSort, Routes, RoutesError, ScanError, Views};
 
 /// The answer of `GET /api/history`.
 #[derive(Serialize)]
@@ -56,7 +54,10 @@ pub fn aggregates(
     };
     let since = parameters.number("since", 0, i64::MAX)?;
     let at = parameters.number("at", 0, i64::MAX)?;
-    let room = format!("window:{window}");
+    let room = match parameters.text("filter") {
+        Some(filter) => format!("window:{window}?filter={filter}"),
+        None => format!("window:{window}"),
+    };
     if let Some(at) = at {
         if since.is_some() {
             let detail = "`since` goes with the newest tick, not with `at`".to_owned();
@@ -200,12 +201,13 @@ pub fn routes(
                 "give `window`, like `window=60s`, or a span of `from` and `to`".to_owned();
             return Err(Problem::query("window", "missing_parameter", detail));
         }
-        (Some(window), None, None) => {
-            views.through(filter).window_routes(window, sort, limit).map_err(|error| match error {
+        (Some(window), None, None) => views
+            .through(filter)
+            .window_routes(window, sort, limit)
+            .map_err(|error| match error {
                 RoutesError::UnknownWindow => unknown_window(window),
                 RoutesError::Scan(error) => scan_problem(error),
-            })?
-        }
+            })?,
         (None, from_ms, to_ms) => {
             let to_ms = to_ms.unwrap_or(now_ms);
             let from_ms = from_ms.unwrap_or(to_ms - 3_600_000);

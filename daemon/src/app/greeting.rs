@@ -21,6 +21,8 @@ pub(super) struct Greeting {
     pub(super) cut_bytes: u64,
     /// Blocks set aside as damaged.
     pub(super) damaged_blocks: usize,
+    /// What tokens are signed with; `None` in dev mode.
+    pub(super) algorithm: Option<&'static str>,
 }
 
 impl Greeting {
@@ -33,10 +35,17 @@ impl Greeting {
             (events, Some(age_ms)) => format!("{} events, {}", count(events), age(age_ms)),
         };
         let page = if assets::built() { "" } else { " (the page is not in this build)" };
+        let auth = match self.algorithm {
+            Some(algorithm) => format!("tokens, {algorithm}"),
+            None => {
+                "dev mode: everyone on this machine may do everything; pulseboardd --init-auth \
+                     makes a key"
+                    .to_owned()
+            }
+        };
         let _ = write!(
             text,
-            "pulseboardd {}\n  data    {} ({found})\n  store   embedded\n  auth    dev mode: everyone \
-             on this machine may do everything\n",
+            "pulseboardd {}\n  data    {} ({found})\n  store   embedded\n  auth    {auth}\n",
             env!("CARGO_PKG_VERSION"),
             self.data_dir.display(),
         );
@@ -54,12 +63,19 @@ impl Greeting {
                 self.damaged_blocks
             );
         }
+        let header = match self.algorithm {
+            Some(_) => " -H \"Authorization: Bearer $TOKEN\"",
+            None => "",
+        };
         let _ = write!(
             text,
             "  watch   pulseboard --url {url}, or open {url} in a browser{page}\n  try     curl {url}\
-             /api/events -H 'Content-Type: application/json' -d '{{\"type\":\"page_view\",\
+             /api/events{header} -H 'Content-Type: application/json' -d '{{\"type\":\"page_view\",\
              \"route\":\"/hello\"}}'\n",
         );
+        if self.algorithm.is_some() {
+            text.push_str("  tokens  pulseboard token --scope ingest, or --scope read to watch\n");
+        }
         // Nobody reading is no reason not to run.
         let _ = std::io::stderr().write_all(text.as_bytes());
         let _ = writeln!(std::io::stdout(), "listening on {url}");

@@ -13,6 +13,7 @@ use pulseboard::route::Normaliser;
 use super::StartError;
 use super::data_dir::DataDir;
 use super::greeting::Greeting;
+use super::watchdog::Pulse;
 use super::wiring::{self, Counted, Log, Publisher, Sockets, Windows};
 use crate::aggregate::{self, window_name};
 use crate::api::metrics::Metrics;
@@ -52,13 +53,15 @@ impl Running {
         config: &Config,
         data_dir: &DataDir,
         clock: &Clock,
+        authority: &Authority,
         address: SocketAddr,
     ) -> Result<(Self, Greeting), StartError> {
         let (config, path) = (config.clone(), data_dir.path().to_path_buf());
+        let authority = authority.clone();
         let (clock, runtime) = (clock.clone(), tokio::runtime::Handle::current());
         let started = tokio::task::spawn_blocking(move || {
             let _inside = runtime.enter();
-            build(&config, &path, &clock, address)
+            build(&config, &path, &clock, authority, address)
         });
         started.await.map_err(|error| StartError::Failed(error.to_string()))?
     }
@@ -78,6 +81,15 @@ impl Running {
         match fault.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(fault)) => fault.to_string(),
             _ => "the journal has ended".to_owned(),
+        }
+    }
+
+    /// Whether it is alive, for the service manager.
+    pub(super) fn pulse(&self) -> Pulse {
+        let framed = self.stages.views.stats().tick;
+        Pulse {
+            journal_silent: self.stages.journal.silent_for(),
+            frame_age_ms: self.clock.now_ms() - (framed + 1) * 1_000,
         }
     }
 
@@ -127,9 +139,9 @@ impl Running {
 }
 
 /// What holds for every connection.
-pub(super) fn server_settings(config: &Config) -> server::Settings {
+pub(super) fn server_settings(config: &Config, authority: &Authority) -> server::Settings {
     server::Settings {
-        dev_mode: true,
+        dev_mode: authority.open_to_all().is_some(),
         connections: config.limits.connections,
         header_timeout: config.limits.header_timeout,
         header_bytes: config.limits.header_bytes as usize,
@@ -142,6 +154,7 @@ fn build(
     config: &Config,
     path: &std::path::Path,
     clock: &Clock,
+    authority: Authority,
     address: SocketAddr,
 ) -> Result<(Running, Greeting), StartError> {
     let metrics = Metrics::install().map_err(|error| StartError::Failed(error.to_string()))?;
@@ -158,6 +171,7 @@ fn build(
         oldest_age_ms: recovery.oldest_arrival_ms.map(|oldest| clock.now_ms() - oldest),
         cut_bytes: recovery.cut_bytes,
         damaged_blocks: recovery.damaged.len(),
+        algorithm: authority.algorithm(),
     };
 
     let dedupe = remember(&journal, config, clock)?;
@@ -178,7 +192,7 @@ fn build(
 
     let windows_secs: Vec<u32> = config.general.windows.iter().map(|window| window.secs).collect();
     let windows = windows_secs.iter().map(|secs| window_name(*secs)).collect();
-    let gate = Gate { authority: Authority::dev(), rates: RateLimits::default() };
+    let gate = Gate { authority, rates: RateLimits::default() };
     let admission = Admission { authority: gate.authority.clone(), rates: gate.rates.clone() };
     let publisher = Arc::new(Publisher(ingest.clone()));
     let hub = Hub::new(publisher, admission, hub_settings(config, windows), clock.clone());
@@ -205,8 +219,10 @@ fn build(
         body_timeout: config.limits.body_timeout,
     };
     let origins = Origins::default();
-    let endpoint = socket::Endpoint::new(Arc::clone(&hub), origins);
+    let endpoint = socket::Endpoint::new(Arc::clone(&hub), origins)
+        .with_query_token(config.auth.allow_query_token);
     tracing::debug!(%address, "every stage stands");
+    let stopping = Arc::<AtomicBool>::default();
     let stages = Stages {
         rest: rest::Rest::new(ingest.clone(), limits),
         ingest,
@@ -216,8 +232,9 @@ fn build(
         hub,
         clock: clock.clone(),
         normaliser: Arc::new(normaliser),
+        exports: api::export::Exports::new(Arc::clone(&stopping)),
         metrics,
-        stopping: Arc::default(),
+        stopping,
     };
     let running = Running {
         stages: Arc::new(stages),
@@ -251,6 +268,7 @@ fn hub_settings(config: &Config, windows: Vec<Arc<str>>) -> broadcast::Settings 
         sockets: config.limits.sockets,
         sockets_per_address: config.limits.sockets_per_address,
         rooms_per_socket: config.limits.rooms_per_socket,
+        frame_bytes: config.limits.frame_bytes as usize,
         publish_bytes: config.limits.publish_bytes as usize,
         socket_inflight: config.limits.socket_inflight,
         ..broadcast::Settings::new(node, windows)

@@ -8,9 +8,7 @@ use bytes::Bytes;
 use pulseboard::event::EventBatch;
 use pulseboard::wire::server::Aggregate;
 
-use crate::aggregate::{
-    AtError, FrameSink, Item, Past, Source, Stored, TickFrame, Views, Wanted,
-};
+use crate::aggregate::{AtError, FrameSink, Item, Past, Source, Stored, TickFrame, Views, Wanted};
 use crate::broadcast::{
     Author, Frames, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, WindowFrame,
 };

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pulseboard::wire::server::{Aggregate, History, Rejection};
 
-use crate::auth::{Authority, Grant};
-use crate::rate_limit::{EventBudget, RateLimits};
+use super::admission::Author;
 
 /// One window at a tick, as the aggregator framed it.
 #[derive(Clone, Debug)]
@@ -46,24 +45,6 @@ pub trait Publish: Send + Sync + 'static {
     /// order, when what was accepted is on disk. The future is run to its end even if the socket
     /// that published is gone.
     fn publish(&self, publishes: Vec<Bytes>, by: &Author) -> Publishing;
-}
-
-/// Who speaks on a socket.
-#[derive(Clone, Debug)]
-pub struct Author {
-    /// What its token allows.
-    pub grant: Arc<Grant>,
-    /// What it may still send.
-    pub budget: EventBudget,
-}
-
-/// What decides about the tokens that come as messages.
-#[derive(Clone, Debug)]
-pub struct Admission {
-    /// About tokens.
-    pub authority: Authority,
-    /// About rates.
-    pub rates: RateLimits,
 }
 
 /// A group of publishes on its way to disk.

@@ -17,8 +17,9 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
 
-use super::feed::{Admission, Author, Frames, Publish, WindowFrame};
-use super::member::Member;
+use super::admission::{Admission, Standing};
+use super::feed::{Frames, Publish, Refusal, WindowFrame};
+use super::member::{Member, Overstay};
 use super::outbox::{Pinged, Sent};
 use super::room::TickSet;
 use super::session;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub sockets_per_address: usize,
     /// Rooms a socket may be in; past it `too_many_rooms`.
     pub rooms_per_socket: usize,
+    /// The largest message of a client that may only watch, bytes; past it close 1009.
+    pub frame_bytes: usize,
     /// The largest message of a client that may publish, bytes; past it close 1009.
     pub publish_bytes: usize,
     /// Publishes of a socket not yet acknowledged; past it its reading pauses.
@@ -56,6 +59,8 @@ pub struct Settings {
     pub pong_within: Duration,
     /// Close 3008 when a client took nothing of what waits for it for this long.
     pub slow_after: Duration,
+    /// How long a client may take to show a token where one is needed; past it close 1008.
+    pub auth_within: Duration,
     /// How long a close frame may take to leave, and the client to answer it.
     pub linger: Duration,
     /// What the system may buffer for one socket, bytes: what a slow reader costs at most, and
@@ -75,11 +80,13 @@ impl Settings {
             sockets: 10_000,
             sockets_per_address: 1_000,
             rooms_per_socket: limits::ROOMS_PER_SOCKET,
+            frame_bytes: limits::FRAME_BYTES,
             publish_bytes: limits::PUBLISH_BYTES,
             socket_inflight: limits::SOCKET_INFLIGHT,
             ping_after: Duration::from_secs(30),
             pong_within: Duration::from_secs(30),
             slow_after: Duration::from_secs(30),
+            auth_within: Duration::from_secs(10),
             linger: Duration::from_secs(2),
             send_buffer_bytes: 64 * 1024,
             snapshot_bytes: 32 * 1024 * 1024,
@@ -98,7 +105,7 @@ pub struct Socket {
     /// Whatever must live as long as the socket.
     pub hold: Arc<dyn Any + Send + Sync>,
     /// Whose it is, as the upgrade request said.
-    pub author: Author,
+    pub standing: Standing,
 }
 
 /// Figures for metrics.
@@ -150,8 +157,9 @@ pub struct Hub {
     pub(super) settings: Settings,
     pub(super) clock: Clock,
     pub(super) publish: Arc<dyn Publish>,
-    #[allow(dead_code, reason = "sessions do not take tokens yet")]
     pub(super) admission: Admission,
+    /// The authority's version that sessions were last woken for.
+    keys_seen: AtomicU64,
     pub(super) lookups: Semaphore,
     frames: OnceLock<Arc<dyn Frames>>,
     current: Arc<ArcSwapOption<TickSet>>,
@@ -203,12 +211,15 @@ impl Hub {
                 .spawn(move || shard.run(&current, &totals))
                 .expect("the system has a thread for every core");
         }
-        let keep_every = settings.ping_after.min(settings.pong_within).min(settings.slow_after) / 8;
+        let shortest = settings.ping_after.min(settings.pong_within).min(settings.slow_after);
+        let keep_every = shortest.min(settings.auth_within) / 8;
+        let keys_seen = AtomicU64::new(admission.authority.version());
         let hub = Arc::new(Self {
             settings,
             clock,
             publish,
             admission,
+            keys_seen,
             lookups: Semaphore::new(LOOKUPS),
             frames: OnceLock::new(),
             current,
@@ -229,6 +240,11 @@ impl Hub {
     pub fn attach(&self, frames: Arc<dyn Frames>) {
         // A second call would be the app's mistake; the first source keeps being right.
         let _ = self.frames.set(frames);
+    }
+
+    /// What decides about the tokens of sockets.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
     }
 
     pub(super) fn frames(&self) -> Option<&Arc<dyn Frames>> {
@@ -294,7 +310,7 @@ impl Hub {
 
     /// Begins a session on an upgraded socket, in a task of its own.
     pub fn open(self: &Arc<Self>, socket: Socket) {
-        let Socket { tcp, received, seat, hold, author } = socket;
+        let Socket { tcp, received, seat, hold, standing } = socket;
         let wanted = self.settings.send_buffer_bytes;
         if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(&tcp, wanted) {
             tracing::debug!(%error, "the send buffer of a socket stays as it is");
@@ -303,7 +319,7 @@ impl Hub {
         let shard = self.next_shard.fetch_add(1, Ordering::Relaxed) as usize % self.shards.len();
         let slot = self.shards[shard].join(member.clone());
         let place = Place { hub: self.clone(), shard, slot, _seat: seat, _hold: hold };
-        tokio::spawn(session::run(self.clone(), member.clone(), received, author, place));
+        tokio::spawn(session::run(self.clone(), member.clone(), received, standing, place));
         if self.closing.load(Ordering::Acquire) {
             // It was admitted before shutdown began, and maybe registered after.
             member.close(close::RESTART, "shutting down");
@@ -333,11 +349,24 @@ impl Hub {
         self.seats.lock().taken
     }
 
-    /// One round of the keeper: pings who was silent, ends who stays silent or takes nothing.
+    /// One round of the keeper: pings who was silent, ends who stays silent, takes nothing or
+    /// overstays its token, and has tokens verified again when keys changed.
     fn keep(&self) {
         let now_ms = self.clock.elapsed().as_millis() as u64;
+        let wall_ms = self.clock.now_ms();
+        let keys = self.admission.authority.version();
+        let keys_changed = self.keys_seen.swap(keys, Ordering::Relaxed) != keys;
         for shard in &self.shards {
-            shard.each(|member| self.keep_one(member, now_ms));
+            shard.each(|member| {
+                if let Some(overstay) = member.overstays(wall_ms, now_ms) {
+                    return end_of_stay(member, overstay);
+                }
+                self.keep_one(member, now_ms);
+                if keys_changed {
+                    // Each session verifies its own, in its own task.
+                    member.wake.notify_one();
+                }
+            });
         }
     }
 
@@ -377,6 +406,26 @@ impl Hub {
         if ping {
             member.send(wire_frame::PING);
         }
+    }
+}
+
+/// Says why, and ends.
+fn end_of_stay(member: &Member, overstay: Overstay) {
+    let (code, reason, message) = match overstay {
+        Overstay::NoToken => (
+            "unauthorized",
+            "no token came in time",
+            "no token came in time; connect again with one, or send `auth` first",
+        ),
+        Overstay::Expired => (
+            "token_expired",
+            "token_expired",
+            "the token has expired; connect again with a new one",
+        ),
+    };
+    if member.closing().is_none() {
+        member.send(session::encode(&session::error(None, None, Refusal::new(code, message))));
+        member.close(close::POLICY, reason);
     }
 }
 

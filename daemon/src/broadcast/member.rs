@@ -6,7 +6,8 @@
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -17,6 +18,7 @@ use super::feed::Frames;
 use super::outbox::{Outbox, Piece, Sent};
 use super::room::TickSet;
 use super::wire_frame;
+use crate::auth::Grant;
 use crate::clock::Clock;
 
 /// Slices handed to one vectored write.
@@ -32,8 +34,21 @@ pub(super) struct Member {
     pub(super) heard_ms: AtomicU64,
     /// Publishes that are not acknowledged yet.
     pub(super) inflight: AtomicUsize,
+    /// When its token ends, Unix ms; `i64::MAX` without an end.
+    expires_ms: AtomicI64,
+    /// By when it must have shown a token, ms of the hub's clock; `u64::MAX` where it need not.
+    auth_by_ms: AtomicU64,
     outbox: Mutex<Outbox>,
     clock: Clock,
+}
+
+/// Why a session has to end by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overstay {
+    /// It showed no token in time.
+    NoToken,
+    /// Its token ended.
+    Expired,
 }
 
 /// Whether the socket is of any more use.
@@ -44,7 +59,8 @@ impl Member {
         let heard_ms = AtomicU64::new(clock.elapsed().as_millis() as u64);
         let outbox = Mutex::default();
         let (wake, inflight) = (Notify::new(), AtomicUsize::new(0));
-        Arc::new(Self { tcp, wake, heard_ms, inflight, outbox, clock })
+        let (expires_ms, auth_by_ms) = (AtomicI64::new(i64::MAX), AtomicU64::new(u64::MAX));
+        Arc::new(Self { tcp, wake, heard_ms, inflight, expires_ms, auth_by_ms, outbox, clock })
     }
 
     fn now_ms(&self) -> u64 {
@@ -54,6 +70,25 @@ impl Member {
     /// Notes that something was received.
     pub(super) fn heard(&self) {
         self.heard_ms.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    /// Notes until when it may stay: to the end of its token, or for so long without one.
+    pub(super) fn may_stay(&self, grant: &Grant, auth_within: Duration) {
+        let auth_by_ms = if grant.is_nothing() {
+            self.now_ms() + auth_within.as_millis() as u64
+        } else {
+            u64::MAX
+        };
+        self.auth_by_ms.store(auth_by_ms, Ordering::Relaxed);
+        self.expires_ms.store(grant.expires_ms.unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
+    /// Why it may not stay at this time, by wall and by the hub's clock.
+    pub(super) fn overstays(&self, wall_ms: i64, now_ms: u64) -> Option<Overstay> {
+        if now_ms >= self.auth_by_ms.load(Ordering::Relaxed) {
+            return Some(Overstay::NoToken);
+        }
+        (wall_ms >= self.expires_ms.load(Ordering::Relaxed)).then_some(Overstay::Expired)
     }
 
     /// Sends a complete frame, or several, after what waits.

@@ -11,12 +11,13 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
+use super::admission::Token;
 use super::feed::Refusal;
 
 /// A client's request.
 #[derive(Debug, PartialEq)]
 pub(super) enum Request {
-    Auth,
+    Auth { token: Token },
     Subscribe { rooms: Vec<String>, since: BTreeMap<String, i64> },
     Unsubscribe { rooms: Vec<String> },
     Get { id: Option<u64>, room: String, at: i64 },
@@ -92,8 +93,8 @@ fn request(envelope: &Envelope<'_>, id: Option<u64>, text: &Bytes) -> Result<Req
             at: required("at", "a tick, Unix seconds", envelope.at)?,
         }),
         "\"auth\"" => {
-            required::<String>("token", "a string", envelope.token)?;
-            Ok(Request::Auth)
+            let token: String = required("token", "a string", envelope.token)?;
+            Ok(Request::Auth { token: Token::new(token) })
         }
         "" => Err(missing("op", "a string")),
         other => match serde_json::from_str::<Cow<'_, str>>(other) {
@@ -180,7 +181,8 @@ mod tests {
         );
         assert_eq!(read(r#"{"op":"ping","id":9}"#), Ok(Request::Ping { id: Some(9) }));
         assert_eq!(read(r#"{"op":"ping"}"#), Ok(Request::Ping { id: None }));
-        assert_eq!(read(r#"{"op":"auth","token":"x"}"#), Ok(Request::Auth));
+        let token = Token::new("x");
+        assert_eq!(read(r#"{"op":"auth","token":"x"}"#), Ok(Request::Auth { token }));
     }
 
     #[test]

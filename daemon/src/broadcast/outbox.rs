@@ -107,9 +107,16 @@ impl Outbox {
         !self.pending.is_empty()
     }
 
-    /// Whether so much waits that nothing more may be asked for.
-    pub(super) fn is_full(&self) -> bool {
-        self.pending_bytes > ANSWER_BYTES
+    /// Whether what there is to send comes before anything more is read: so much waits, or a
+    /// snapshot that was asked for is still to be begun. What is asked after it is answered after.
+    pub(super) fn comes_first(&self) -> bool {
+        let owes_snapshot = || self.subscriptions.iter().any(|subscription| subscription.seq == 0);
+        self.pending_bytes > ANSWER_BYTES || self.behind && owes_snapshot()
+    }
+
+    /// The rooms it is in.
+    pub(super) fn joined(&self) -> Vec<usize> {
+        self.subscriptions.iter().map(|subscription| subscription.room).collect()
     }
 
     /// Whether the close frame is in.

@@ -10,10 +10,13 @@ use tungstenite::error::{CapacityError, Error};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Message, Utf8Bytes};
 
+use super::framing::{Broken, Framing};
 use pulseboard::wire::close;
 
 /// Read buffer of a session at rest, bytes; a longer message gets a buffer of its own.
 const READ_BUFFER_BYTES: usize = 512;
+/// A longer frame's buffer is given back once it was read.
+const KEPT_BYTES_MAX: usize = 4 * 1024;
 /// Control frames the protocol may have to send at a time: a pong and a close, 127 bytes each.
 const CONTROL_BYTES_MAX: usize = 4 * 1024;
 
@@ -38,20 +41,36 @@ pub(super) enum Ending {
 /// See the module.
 pub(super) struct Reader {
     context: WebSocketContext,
+    framing: Framing,
+    /// The rule that was broken; nothing after it is looked at.
+    broken: Option<&'static str>,
+    /// The longest text since the buffer was last made.
+    longest_bytes: usize,
 }
 
 /// The library's view of a socket: what was received, and where answers go.
 struct Feed<'a, 'b> {
     input: &'a mut &'b [u8],
     control: &'a mut Vec<u8>,
+    framing: &'a mut Framing,
+    broken: &'a mut Option<&'static str>,
 }
 
 impl Read for Feed<'_, '_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.input.is_empty() {
+        let room = self.input.len().min(into.len());
+        let good = match self.framing.walk(&self.input[..room]) {
+            _ if self.broken.is_some() => 0,
+            Ok(()) => room,
+            Err(Broken { good, rule }) => {
+                *self.broken = Some(rule);
+                good
+            }
+        };
+        if good == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        self.input.read(into)
+        self.input.read(&mut into[..good])
     }
 }
 
@@ -69,14 +88,20 @@ impl Write for Feed<'_, '_> {
 impl Reader {
     /// A reader that takes frames and messages of at most `bytes_max` bytes.
     pub(super) fn new(bytes_max: usize) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER_BYTES)
-            .write_buffer_size(0)
-            .max_write_buffer_size(CONTROL_BYTES_MAX)
-            .max_message_size(Some(bytes_max))
-            .max_frame_size(Some(bytes_max))
-            .accept_unmasked_frames(false);
-        Self { context: WebSocketContext::new(Role::Server, Some(config)) }
+        Self {
+            context: context(bytes_max),
+            framing: Framing::default(),
+            broken: None,
+            longest_bytes: 0,
+        }
+    }
+
+    /// Changes how many bytes frames and messages may have from the next on.
+    pub(super) fn limit(&mut self, bytes_max: usize) {
+        self.context.set_config(|config| {
+            config.max_message_size = Some(bytes_max);
+            config.max_frame_size = Some(bytes_max);
+        });
     }
 
     /// The next message in `input`, which it consumes as far as it needs; answers of the protocol
@@ -86,10 +111,14 @@ impl Reader {
         input: &mut &[u8],
         control: &mut Vec<u8>,
     ) -> Result<Heard, Ending> {
-        let mut feed = Feed { input, control };
+        let (framing, broken) = (&mut self.framing, &mut self.broken);
+        let mut feed = Feed { input, control, framing, broken };
         loop {
             match self.context.read(&mut feed) {
-                Ok(Message::Text(text)) => return Ok(Heard::Text(text)),
+                Ok(Message::Text(text)) => {
+                    self.longest_bytes = self.longest_bytes.max(text.len());
+                    return Ok(Heard::Text(text));
+                }
                 Ok(Message::Binary(_)) => {
                     return Err(Ending::Close(close::UNSUPPORTED, "the protocol is text"));
                 }
@@ -99,12 +128,36 @@ impl Reader {
                     return Err(Ending::Close(close::INTERNAL, "unexpected raw frame"));
                 }
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if let Some(rule) = self.broken {
+                        return Err(Ending::Close(close::PROTOCOL, rule));
+                    }
+                    self.rest();
                     return Ok(Heard::Nothing);
                 }
                 Err(error) => return Err(ending(&error)),
             }
         }
     }
+
+    /// Gives a big buffer back: the library keeps the one of the longest frame it ever read.
+    fn rest(&mut self) {
+        if self.longest_bytes > KEPT_BYTES_MAX && self.framing.is_between_messages() {
+            let config = *self.context.get_config();
+            self.context = WebSocketContext::new(Role::Server, Some(config));
+            self.longest_bytes = 0;
+        }
+    }
+}
+
+fn context(bytes_max: usize) -> WebSocketContext {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_write_buffer_size(CONTROL_BYTES_MAX)
+        .max_message_size(Some(bytes_max))
+        .max_frame_size(Some(bytes_max))
+        .accept_unmasked_frames(false);
+    WebSocketContext::new(Role::Server, Some(config))
 }
 
 fn ending(error: &Error) -> Ending {

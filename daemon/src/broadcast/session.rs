@@ -11,13 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use pulseboard::wire;
-use pulseboard::wire::server::{
-    AuthState, ErrorMessage, ServerMessage, Snapshot, Welcome, WelcomeLimits,
-};
+use pulseboard::claims::Scope;
+use pulseboard::wire::server::{ErrorMessage, ServerMessage, Snapshot};
 use tokio::io::{Interest, Ready};
 
-use super::feed::{Author, Refusal};
+use super::admission::Standing;
+use super::feed::Refusal;
 use super::hub::{Hub, Place};
 use super::member::Member;
 use super::message::{self, Request};
@@ -26,11 +25,10 @@ use super::room::{self, RoomName};
 use super::wire_frame;
 
 mod publish;
+mod standing;
 
 /// One read of one socket, bytes; the buffer belongs to the thread.
 const READ_BYTES: usize = 64 * 1024;
-/// Everything may be done by everyone in dev mode.
-const DEV_SCOPE: &str = "read ingest admin";
 
 thread_local! {
     static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
@@ -39,8 +37,8 @@ thread_local! {
 struct Session {
     hub: Arc<Hub>,
     member: Arc<Member>,
-    /// Who speaks.
-    author: Author,
+    /// Who speaks, and by which token.
+    standing: Standing,
     reader: Reader,
     /// Received, but not decoded: reading was paused in the middle.
     unread: Bytes,
@@ -64,12 +62,12 @@ pub(super) async fn run(
     hub: Arc<Hub>,
     member: Arc<Member>,
     received: Bytes,
-    author: Author,
+    standing: Standing,
     place: Place,
 ) {
     let mut session = Session {
-        author,
-        reader: Reader::new(hub.settings.publish_bytes),
+        standing,
+        reader: Reader::new(hub.settings.frame_bytes),
         hub,
         member,
         more: !received.is_empty(),
@@ -77,7 +75,7 @@ pub(super) async fn run(
         gathered: publish::Gathered::default(),
         lookup: None,
     };
-    session.welcome();
+    session.begin();
     let ending = session.serve().await;
     session.launch();
     session.end(ending).await;
@@ -90,6 +88,9 @@ impl Session {
             if let Some((code, reason)) = self.member.closing() {
                 return Ending::Close(code, reason);
             }
+            if let Err(ending) = self.verify_again() {
+                return ending;
+            }
             let frames = self.hub.frames().map(|frames| &**frames);
             match self.member.go_on(|| self.hub.newest(), frames) {
                 Ok(sent) => self.hub.totals.add(sent),
@@ -98,8 +99,8 @@ impl Session {
             if let Some(lookup) = self.lookup.take() {
                 self.look_up(lookup).await;
             }
-            let (blocked, full) = self.member.with(|out| (out.is_blocked(), out.is_full()));
-            let reads = !full && !self.is_at_limit();
+            let (blocked, waits) = self.member.with(|out| (out.is_blocked(), out.comes_first()));
+            let reads = !waits && !self.is_at_limit();
             if reads && self.more {
                 let unread = std::mem::take(&mut self.unread);
                 if let Err(ending) = self.decode(&unread, |rest| unread.slice_ref(rest)) {
@@ -122,11 +123,12 @@ impl Session {
                 },
             };
             let readable = ready.is_readable() || ready.is_read_closed() || ready.is_error();
-            if reads
-                && readable
-                && let Err(ending) = self.read()
-            {
-                return ending;
+            if reads && readable {
+                if let Err(ending) = self.read() {
+                    return ending;
+                }
+                // A client that never stops sending must not keep a worker from the others.
+                tokio::task::coop::consume_budget().await;
             }
         }
     }
@@ -153,7 +155,11 @@ impl Session {
         let mut control = Vec::new();
         let heard = loop {
             match self.reader.next(&mut input, &mut control) {
-                Ok(Heard::Text(text)) => self.answer(&text.into()),
+                Ok(Heard::Text(text)) => {
+                    if let Err(ending) = self.answer(&text.into()) {
+                        break Err(ending);
+                    }
+                }
                 Ok(Heard::Nothing) => {
                     self.more = false;
                     break Ok(());
@@ -161,7 +167,7 @@ impl Session {
                 Err(ending) => break Err(ending),
             }
             let full = control.len() > super::outbox::ANSWER_BYTES;
-            if full || self.lookup.is_some() || self.is_at_limit() || self.is_full() {
+            if full || self.lookup.is_some() || self.is_at_limit() || self.must_write_first() {
                 self.more = true;
                 self.unread = keep(input);
                 break Ok(());
@@ -179,15 +185,16 @@ impl Session {
         inflight + self.gathered.len() >= self.hub.settings.socket_inflight
     }
 
-    fn is_full(&self) -> bool {
-        self.member.with(|outbox| outbox.is_full())
+    fn must_write_first(&self) -> bool {
+        self.member.with(|outbox| outbox.comes_first())
     }
 
     /// Sends the publishes gathered so far on their way.
     fn launch(&mut self) {
         if self.gathered.len() > 0 {
             let gathered = std::mem::take(&mut self.gathered);
-            publish::launch(gathered, self.hub.publish.as_ref(), &self.author, &self.member);
+            let author = &self.standing.author;
+            publish::launch(gathered, self.hub.publish.as_ref(), author, &self.member);
         }
     }
 
@@ -199,36 +206,27 @@ impl Session {
         self.say(&error(id, room, refusal));
     }
 
-    fn welcome(&self) {
-        let settings = &self.hub.settings;
-        let tick = match self.hub.newest() {
-            Some(set) => set.tick,
-            None => self.hub.clock.now_ms().div_euclid(1_000) - 1,
-        };
-        self.say(&ServerMessage::Welcome(Welcome {
-            protocol: wire::PROTOCOL,
-            node: settings.node.clone(),
-            tick,
-            windows: settings.windows.iter().map(ToString::to_string).collect(),
-            auth: AuthState::Dev,
-            scope: DEV_SCOPE.to_owned(),
-            limits: WelcomeLimits {
-                publish_bytes: settings.publish_bytes as u64,
-                events_per_second: None,
-                rooms: settings.rooms_per_socket as u64,
-            },
-        }));
-    }
-
-    fn answer(&mut self, text: &Bytes) {
+    fn answer(&mut self, text: &Bytes) -> Result<(), Ending> {
         match message::parse(text) {
-            Ok(Request::Publish { id, events }) => self.gathered.push(id, events),
-            Ok(Request::Ping { id }) => self.say(&ServerMessage::Pong { id }),
+            Ok(Request::Publish { id, events }) => match self.may(Scope::Ingest) {
+                Ok(()) => self.gathered.push(id, events),
+                Err(refusal) => self.refuse(id, None, refusal),
+            },
+            Ok(Request::Ping { id }) => self.ping(id),
             Ok(Request::Subscribe { rooms, since }) => self.subscribe(rooms, &since),
             Ok(Request::Unsubscribe { rooms }) => self.unsubscribe(rooms),
             Ok(Request::Get { id, room, at }) => self.get(id, room, at),
-            Ok(Request::Auth) => self.welcome(),
+            Ok(Request::Auth { token }) => return self.authenticate(token),
             Err(misunderstood) => self.refuse(misunderstood.id, None, misunderstood.refusal),
+        }
+        Ok(())
+    }
+
+    fn ping(&self, id: Option<u64>) {
+        if self.standing.author.grant.is_nothing() {
+            self.refuse(id, None, standing::unauthorized());
+        } else {
+            self.say(&ServerMessage::Pong { id });
         }
     }
 
@@ -271,7 +269,7 @@ impl Session {
             }
             match self.room(&name) {
                 Ok(room) => {
-                    if self.member.with(|outbox| outbox.leave(room)) {
+                    if self.leave(room) {
                         self.say(&ServerMessage::Unsubscribed { room: name });
                     } else {
                         let refusal = Refusal::new("not_subscribed", "not in this room");
@@ -293,14 +291,28 @@ impl Session {
         }
     }
 
-    /// The place of the window a room name means.
+    /// Leaves a room; says whether it was in it.
+    fn leave(&self, room: usize) -> bool {
+        self.member.with(|outbox| outbox.leave(room))
+    }
+
+    /// The rooms it is in, as it named them.
+    fn rooms(&self) -> Vec<(usize, String)> {
+        let windows = &self.hub.settings.windows;
+        let joined = self.member.with(|outbox| outbox.joined());
+        joined.into_iter().map(|room| (room, format!("window:{}", windows[room]))).collect()
+    }
+
+    /// The place of the window a room name means, if its token lets it see that.
     fn room(&self, name: &str) -> Result<usize, Refusal> {
-        match room::parse(name, &self.hub.settings.windows) {
+        let system = name == "system";
+        self.may(if system { Scope::Admin } else { Scope::Read })?;
+        if self.standing.author.grant.site.is_some() {
             // Rooms show everything there is.
-            RoomName::Window(_) if self.author.grant.site.is_some() => Err(Refusal::new(
-                "not_available",
-                "rooms of one site are not available in this version",
-            )),
+            let message = "rooms of one site are not available in this version";
+            return Err(Refusal::new("not_available", message));
+        }
+        match room::parse(name, &self.hub.settings.windows) {
             RoomName::Window(index) => Ok(index),
             RoomName::NotAvailable => Err(Refusal::new(
                 "not_available",
@@ -386,11 +398,11 @@ async fn ready(member: &Member, interest: Option<Interest>) -> io::Result<Ready>
     }
 }
 
-fn encode(message: &ServerMessage) -> Bytes {
+pub(super) fn encode(message: &ServerMessage) -> Bytes {
     wire_frame::text(&serde_json::to_vec(message).expect("messages have string keys only"))
 }
 
-fn error(id: Option<u64>, room: Option<String>, refusal: Refusal) -> ServerMessage {
+pub(super) fn error(id: Option<u64>, room: Option<String>, refusal: Refusal) -> ServerMessage {
     ServerMessage::Error(ErrorMessage {
         id,
         room,

@@ -92,6 +92,7 @@ pub fn given() -> (Given, Action) {
             .filter(|(name, _)| name.starts_with("PULSEBOARD_"))
             .collect(),
         state_directory: env::var_os("STATE_DIRECTORY").map(text),
+        credentials_directory: env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
         flags: flags.collect(),
     };
     (given, action)

@@ -16,6 +16,8 @@ pub enum Source {
         /// Counted from 1.
         line: usize,
     },
+    /// A file of this name lies in the data directory.
+    DataDir(&'static str),
     /// An environment variable.
     Environment(String),
     /// A flag of the command line, with its dashes.
@@ -26,7 +28,7 @@ impl Source {
     /// Later layers rank higher.
     pub(super) fn rank(&self) -> u8 {
         match self {
-            Self::BuiltIn => 0,
+            Self::BuiltIn | Self::DataDir(_) => 0,
             Self::File { .. } => 1,
             Self::Environment(_) => 2,
             Self::Flag(_) => 3,
@@ -39,6 +41,7 @@ impl fmt::Display for Source {
         match self {
             Self::BuiltIn => f.write_str("built-in"),
             Self::File { path, line } => write!(f, "{path}, line {line}"),
+            Self::DataDir(name) => write!(f, "data directory, {name}"),
             Self::Environment(name) => write!(f, "environment, {name}"),
             Self::Flag(flag) => write!(f, "command line, {flag}"),
         }

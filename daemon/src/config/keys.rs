@@ -187,17 +187,19 @@ sections! {
     /// Who may write and read. Without a key: dev mode, everyone on this machine may do everything.
     auth: Auth in "auth." {
         /// The HS256 secret, 32 bytes or more.
-        secret: Hidden = "" later "tokens";
-        /// A file that holds the secret.
-        secret_file: File = "" later "tokens";
+        secret: Hidden = "";
+        /// A file that holds the secret; the line end after it does not count. Without any key the
+        /// file auth.secret in the data directory is taken, where pulseboardd --init-auth writes it.
+        /// A relative name of any *_file is first looked for in $CREDENTIALS_DIRECTORY (systemd).
+        secret_file: File = "";
         /// A PEM file with the public key for RS256, ES256 or EdDSA.
-        public_key_file: File = "" later "tokens";
-        /// The issuer a token must name. Empty: any.
-        iss: Text = "" later "tokens";
-        /// The audience a token must name. Empty: any.
-        aud: Text = "" later "tokens";
+        public_key_file: File = "";
+        /// The issuer a token must name (iss). Empty: any, or none.
+        iss: Text = "";
+        /// The audience a token must name (aud). Empty: any, or none.
+        aud: Text = "";
         /// Whether /ws takes ?token=, which proxies tend to log.
-        allow_query_token: Switch = "false" later "tokens";
+        allow_query_token: Switch = "false";
     }
 
     /// What one client may ask for, and what all may together.

@@ -21,6 +21,11 @@ const PREFIX: &str = "PULSEBOARD_";
 /// The largest configuration or secret file that is read.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// The secret's name in the data directory.
+const SECRET_NAME: &str = "auth.secret";
+/// The settings any of which is a key.
+const KEYS: [&str; 3] = ["auth.secret", "auth.secret_file", "auth.public_key_file"];
+
 /// What holds for each key that any layer set, and which layer that was.
 #[derive(Debug, Default)]
 pub(super) struct Values(BTreeMap<&'static str, (Raw, Source)>);
@@ -43,8 +48,14 @@ impl Values {
             values.set(key, Raw::Text(value.clone()), source)?;
         }
         values.data_dir(given);
-        values.secrets()?;
+        values.credentials(given);
         Ok((values, file))
+    }
+
+    /// Puts what secret files hold in the place of their names.
+    pub(super) fn resolve_secrets(&mut self) -> Result<(), ConfigError> {
+        self.found_secret()?;
+        self.secrets()
     }
 
     /// The typed value of a key.
@@ -101,8 +112,7 @@ impl Values {
 
     /// Fills an empty `data_dir` from what systemd says, else from the working directory.
     fn data_dir(&mut self, given: &Given) {
-        let set = self.0.get("data_dir").is_some_and(|(raw, _)| *raw != Raw::Text(String::new()));
-        if set {
+        if self.is_set("data_dir") {
             return;
         }
         // systemd joins several directories by colons; the first is ours.
@@ -112,6 +122,73 @@ impl Values {
             None => ("./pulseboard-data", Source::BuiltIn),
         };
         self.0.insert("data_dir", (Raw::Text(text.to_owned()), source));
+    }
+
+    /// Looks for files that are named without a folder where systemd puts credentials. A name that
+    /// is not there stays as it is.
+    fn credentials(&mut self, given: &Given) {
+        let Some(folder) = &given.credentials_directory else { return };
+        for (key, (raw, _)) in &mut self.0 {
+            let Raw::Text(name) = raw else { continue };
+            if !key.ends_with("_file") || name.is_empty() || Path::new(name).is_absolute() {
+                continue;
+            }
+            let path = folder.join(&*name);
+            if path.is_file() {
+                *name = path.display().to_string();
+            }
+        }
+    }
+
+    /// Without a key, the secret that `--init-auth` left in the data directory is the key.
+    fn found_secret(&mut self) -> Result<(), ConfigError> {
+        if KEYS.iter().any(|name| self.is_set(name)) {
+            return Ok(());
+        }
+        let path = self.secret_in_data_dir();
+        match fs::metadata(&path) {
+            Ok(_) => {
+                let found = (Raw::Text(path.display().to_string()), Source::DataDir(SECRET_NAME));
+                self.0.insert("auth.secret_file", found);
+                Ok(())
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(())
+            }
+            // Not to be taken for dev mode.
+            Err(error) => Err(unreadable("auth.secret_file", &path, &error.to_string())),
+        }
+    }
+
+    /// Where the secret is that no setting names.
+    pub(super) fn secret_in_data_dir(&self) -> PathBuf {
+        let folder = match self.0.get("data_dir") {
+            Some((Raw::Text(folder), _)) => folder.as_str(),
+            _ => "",
+        };
+        Path::new(folder).join(SECRET_NAME)
+    }
+
+    /// The setting that the secret came from.
+    pub(super) fn secret_key(&self) -> &'static str {
+        if self.is_from_file("auth.secret") { "auth.secret_file" } else { "auth.secret" }
+    }
+
+    /// Whether a secret was read from the file its `*_file` names.
+    fn is_from_file(&self, name: &str) -> bool {
+        let source = |name: &str| self.0.get(name).map(|(_, source)| source);
+        let file = format!("{name}_file");
+        self.is_set(&file) && source(name) == source(&file)
+    }
+
+    /// Whether a layer gave this key a value other than the empty text.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|(raw, _)| *raw != Raw::Text(String::new()))
     }
 
     /// Replaces each secret whose `*_file` was set by that file's content.

@@ -253,7 +253,6 @@ fn what_this_build_lacks_is_refused_and_its_default_is_not() {
         ("[store]\nkind = \"mongodb\"", "store.kind"),
         ("[store.mongodb]\nuri = \"mongodb://127.0.0.1\"", "store.mongodb.uri"),
         ("[cluster]\nredis_url = \"redis://127.0.0.1\"", "cluster.redis_url"),
-        ("[auth]\nsecret = \"0123456789abcdef0123456789abcdef\"", "auth.secret"),
     ] {
         let refusal = Written::new(text).refusal();
         assert!(refusal.starts_with(&format!("{key}: not available: ")), "{refusal}");
@@ -265,12 +264,64 @@ fn what_this_build_lacks_is_refused_and_its_default_is_not() {
 }
 
 #[test]
-fn a_short_secret_is_refused_without_being_shown() {
-    let refusal = Written::new("[auth]\nsecret = \"swordfish\"").refusal();
-    assert_eq!(
-        refusal,
-        "auth.secret: 9 bytes are too few to sign with; at least 32 (pulseboard.toml, line 2)"
+fn a_secret_and_a_public_key_are_one_too_many() {
+    let refusal = Written::new(
+        "[auth]\nsecret = \"0123456789abcdef0123456789abcdef\"\npublic_key_file = \"key.pem\"",
     );
+    assert_eq!(
+        refusal.refusal(),
+        "auth.public_key_file: auth.secret is set too; tokens are checked with one key \
+         (pulseboard.toml, line 3)"
+    );
+}
+
+#[test]
+fn a_secret_in_the_data_directory_is_found_unless_a_key_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("auth.secret"), "0123456789abcdef0123456789abcdef\n").unwrap();
+    let data_dir = dir.path().display().to_string();
+    let loaded = load(&variables(&[("PULSEBOARD__DATA_DIR", &data_dir)])).unwrap();
+    assert!(loaded.config.auth.secret.is_some());
+    assert!(printed(&loaded, "auth.secret_file").ends_with("# data directory, auth.secret"));
+    let named = variables(&[
+        ("PULSEBOARD__DATA_DIR", &data_dir),
+        ("PULSEBOARD_AUTH__PUBLIC_KEY_FILE", "key.pem"),
+    ]);
+    assert!(load(&named).unwrap().config.auth.secret.is_none());
+}
+
+#[test]
+fn a_relative_file_is_taken_from_systemds_credentials_where_it_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("secret"), "0123456789abcdef0123456789abcdef\n").unwrap();
+    let mut given = variables(&[
+        ("PULSEBOARD_AUTH__SECRET_FILE", "secret"),
+        ("PULSEBOARD_STORE__MONGODB__URI_FILE", "/absolute"),
+    ]);
+    assert!(load(&given).is_err(), "there is none in the working directory");
+    given.environment.pop();
+    given.credentials_directory = Some(dir.path().to_owned());
+    let loaded = load(&given).unwrap();
+    assert!(loaded.config.auth.secret.is_some());
+    assert!(printed(&loaded, "auth.secret_file").contains(&dir.path().display().to_string()));
+}
+
+#[test]
+fn what_changed_is_known_by_key_even_for_secrets() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("secret");
+    let written = Written::new(&format!(
+        "[auth]\nsecret_file = {:?}\n[limits]\nroutes = 7\n",
+        file.display().to_string()
+    ));
+    fs::write(&file, "0123456789abcdef0123456789abcdef\n").unwrap();
+    let before = load(&written.given()).unwrap();
+    assert!(before.again().unwrap().changed_since(&before).is_empty());
+    fs::write(&file, "fedcba9876543210fedcba9876543210\n").unwrap();
+    let text = fs::read_to_string(written.path()).unwrap().replace("routes = 7", "routes = 8");
+    fs::write(written.path(), text).unwrap();
+    let after = before.again().unwrap();
+    assert_eq!(after.changed_since(&before), ["auth.secret", "limits.routes"]);
 }
 
 #[test]

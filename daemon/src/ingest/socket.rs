@@ -1,6 +1,6 @@
 //! Where sockets come in: the endpoint of `GET /ws`, from the upgrade request to a session.
 //!
-//! It checks what can be refused with an HTTP answer (origin, handshake, limits), switches
+//! It checks what can be refused with an HTTP answer (origin, handshake, token, limits), switches
 //! protocols, and hands the bare TCP connection to the broadcast hub, whose session does the rest.
 //! It reads no message.
 
@@ -14,11 +14,12 @@ use http::{HeaderValue, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::broadcast::{self, Author, Full, Hub, Socket};
+use crate::broadcast::{self, Full, Hub, Socket};
 use crate::gate::Caller;
 use crate::server::{Peer, origin::Origins, refusal};
 use pulseboard::wire::SUBPROTOCOL;
 
+mod credentials;
 mod handshake;
 
 /// Seconds after which a refused client may try again.
@@ -29,12 +30,19 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 pub struct Endpoint {
     hub: Arc<Hub>,
     origins: Arc<Origins>,
+    query_token: bool,
 }
 
 impl Endpoint {
     /// An endpoint whose sessions belong to `hub`.
     pub fn new(hub: Arc<Hub>, origins: Origins) -> Self {
-        Self { hub, origins: Arc::new(origins) }
+        Self { hub, origins: Arc::new(origins), query_token: false }
+    }
+
+    /// Says whether `?token=` is taken (`auth.allow_query_token`).
+    #[must_use]
+    pub fn with_query_token(self, allowed: bool) -> Self {
+        Self { query_token: allowed, ..self }
     }
 
     /// Answers `GET /ws`: 101 and a session, or a problem document.
@@ -64,6 +72,8 @@ impl Endpoint {
                 "the connection does not say whose it is",
             ));
         };
+        let token = credentials::token(&request, &handshake, self.query_token)?;
+        let standing = self.hub.admission().admit(token, None).map_err(credentials::denied)?;
         let seat = self.hub.admit(caller.address).map_err(|full| {
             let (status, code) = match full {
                 Full::Sockets => (StatusCode::SERVICE_UNAVAILABLE, "too_many_sockets"),
@@ -90,7 +100,7 @@ impl Endpoint {
                 received: Bytes::copy_from_slice(&parts.read_buf),
                 seat,
                 hold: peer.hold,
-                author: Author { grant: caller.grant, budget: caller.budget },
+                standing,
             });
         });
         let mut response = Response::new(Body::empty());

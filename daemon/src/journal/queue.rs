@@ -120,6 +120,8 @@ pub(super) struct Counters {
     pub(super) disk_bytes: AtomicU64,
     pub(super) disk_full: AtomicBool,
     pub(super) damaged: AtomicU64,
+    /// When the writer last began a round, by [`Clock::elapsed`], ms.
+    pub(super) beat_ms: AtomicU64,
     pub(super) trimmed_events: AtomicU64,
     pub(super) trimmed_segments: AtomicU64,
 }
@@ -197,18 +199,18 @@ impl Shared {
         self.arrived.notify_one();
     }
 
+    /// The writer begins a round.
+    pub(super) fn beat(&self) {
+        self.counters.beat_ms.store(self.clock.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
     /// Takes what has gathered, after waiting for something at most `timeout`.
-    pub(super) fn take(&self, timeout: Option<Duration>) -> Work {
+    pub(super) fn take(&self, timeout: Duration) -> Work {
         let mut queue = self.queue.lock();
         let nothing = |queue: &mut Queue| {
             queue.appends.is_empty() && queue.merged.is_empty() && !queue.closing
         };
-        match timeout {
-            None => self.arrived.wait_while(&mut queue, nothing),
-            Some(timeout) => {
-                self.arrived.wait_while_for(&mut queue, nothing, timeout);
-            }
-        }
+        self.arrived.wait_while_for(&mut queue, nothing, timeout);
         let mut bytes = 0;
         let fits = |append: &&Append| {
             let first = bytes == 0;

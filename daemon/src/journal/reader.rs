@@ -198,6 +198,17 @@ pub struct ScanRange {
     pub arrived_to_ms: Option<i64>,
 }
 
+impl ScanRange {
+    /// Whether an event of a block can be in it, by the least and greatest times in the block.
+    pub(super) fn may_match(&self, timestamp_ms: (i64, i64), arrival_ms: (i64, i64)) -> bool {
+        let inside = |(least, greatest): (i64, i64), from: Option<i64>, to: Option<i64>| {
+            from.is_none_or(|from| greatest >= from) && to.is_none_or(|to| least < to)
+        };
+        inside(timestamp_ms, self.from_ms, self.to_ms)
+            && inside(arrival_ms, self.arrived_from_ms, self.arrived_to_ms)
+    }
+}
+
 /// Batches of stored events, the newest stored first; made by [`super::Journal::scan`].
 ///
 /// Each item is the sequence of a batch's first event and the batch, in ascending order inside.
@@ -213,15 +224,6 @@ impl Scan {
     pub(super) fn new(shared: Arc<Shared>, range: ScanRange) -> Self {
         Self { shared, range, before_seq: range.before_seq.unwrap_or(u64::MAX) }
     }
-
-    fn may_match(&self, found: &Found) -> bool {
-        let inside = |(least, greatest): (i64, i64), from: Option<i64>, to: Option<i64>| {
-            from.is_none_or(|from| greatest >= from) && to.is_none_or(|to| least < to)
-        };
-        let range = &self.range;
-        inside(found.timestamp_ms(), range.from_ms, range.to_ms)
-            && inside(found.arrival_ms(), range.arrived_from_ms, range.arrived_to_ms)
-    }
 }
 
 impl Iterator for Scan {
@@ -236,7 +238,7 @@ impl Iterator for Scan {
             }
             let wanted = from_seq..=self.before_seq - 1;
             self.before_seq = found.first_seq();
-            if self.may_match(&found)
+            if self.range.may_match(found.timestamp_ms(), found.arrival_ms())
                 && let Some(batch) = load(&self.shared, &found)
                 && let Some(part) = part(found.first_seq(), batch, &wanted)
             {

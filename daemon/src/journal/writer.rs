@@ -30,6 +30,8 @@ const MERGE_EVENTS: u64 = 2_048;
 const MERGE_PATIENCE: u32 = 30;
 /// How often a disk that was full is tried again when nobody appends.
 const FULL_RETRY: Duration = Duration::from_secs(1);
+/// The longest wait for work: a thread that is well beats at least as often.
+const BEAT_EVERY: Duration = Duration::from_secs(2);
 
 /// The segment being appended to.
 pub(super) struct Current {
@@ -90,6 +92,7 @@ impl Writer {
             self.ask(Task::Merge { below_seq: self.next_seq_of_sealed() });
         }
         loop {
+            self.shared.beat();
             let work = self.shared.take(self.patience());
             let last = work.last;
             if let Err(error) = self.commit(work) {
@@ -106,13 +109,14 @@ impl Writer {
         self.shared.writer_gone();
     }
 
-    /// How long to wait for work: without end unless something is due by itself.
-    fn patience(&self) -> Option<Duration> {
+    /// How long to wait for work: until something is due by itself, or the next beat.
+    fn patience(&self) -> Duration {
         let merge_after = Duration::from_millis(self.shared.options.merge_after_ms.max(1));
         let full = self.shared.counters.disk_full.load(Ordering::Relaxed);
         let retry = full || self.sealed.as_ref().is_some_and(|sealed| sealed.retry_at.is_some());
         let merge = (self.heads[self.active].events > 0).then_some(merge_after);
-        if retry { Some(merge.map_or(FULL_RETRY, |merge| merge.min(FULL_RETRY))) } else { merge }
+        let retry = retry.then_some(FULL_RETRY);
+        [merge, retry].into_iter().flatten().fold(BEAT_EVERY, Duration::min)
     }
 
     /// Writes, syncs, publishes, acknowledges. An error is final.

@@ -1,7 +1,7 @@
 //! What an append, a tail and a scan promise on a disk that works.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pulseboard::event::{Class, EventBatch, Row, Span};
@@ -229,4 +229,22 @@ fn a_journal_of_a_newer_version_is_refused_and_left_as_it_is() {
         Ok(_) => panic!("it opened"),
     }
     assert_eq!(disk.syncs(), syncs);
+}
+
+#[test]
+fn a_writer_beats_while_it_lives_and_falls_silent_when_its_disk_hangs() {
+    let disk = FakeDisk::default();
+    let clock = Clock::manual(0);
+    let (journal, _) = open(Arc::new(disk.clone()), options(), clock.clone()).unwrap();
+    clock.set_ms(60_000);
+    until(|| journal.silent_for().is_zero());
+
+    let hang = disk.hang_syncs();
+    let pending = journal.append(batch("a", 1, 0)).unwrap();
+    until(|| disk.hangs());
+    clock.set_ms(120_000);
+    assert_eq!(journal.silent_for(), Duration::from_mins(1));
+    drop(hang);
+    pending.wait().unwrap();
+    until(|| journal.silent_for().is_zero());
 }

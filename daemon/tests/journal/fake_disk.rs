@@ -40,15 +40,20 @@ struct State {
     space: Option<u64>,
     fail_syncs: bool,
     syncs: u64,
+    hanging: u64,
 }
 
 /// A disk; clones are the same disk.
 #[derive(Clone, Default)]
-pub(crate) struct FakeDisk(Arc<Mutex<State>>);
+pub(crate) struct FakeDisk {
+    state: Arc<Mutex<State>>,
+    /// Each sync takes it.
+    turn: Arc<Mutex<()>>,
+}
 
 impl FakeDisk {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+        self.state.lock().unwrap()
     }
 
     /// The power goes after this many more operations that change something.
@@ -65,6 +70,16 @@ impl FakeDisk {
 
     pub(crate) fn fail_syncs(&self) {
         self.state().fail_syncs = true;
+    }
+
+    /// Syncs hang until this is dropped.
+    pub(crate) fn hang_syncs(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap()
+    }
+
+    /// Whether a sync hangs.
+    pub(crate) fn hangs(&self) -> bool {
+        self.state().hanging > 0
     }
 
     pub(crate) fn syncs(&self) -> u64 {
@@ -108,7 +123,7 @@ impl FakeDisk {
         state.durable_names = names;
         state.power = None;
         state.space = None;
-        Self(Arc::new(Mutex::new(state)))
+        Self { state: Arc::new(Mutex::new(state)), turn: Arc::default() }
     }
 }
 
@@ -270,7 +285,11 @@ impl DiskFile for FakeFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.disk.state().hanging += 1;
+        let turn = self.disk.turn.lock().unwrap();
         let mut state = self.disk.state();
+        state.hanging -= 1;
+        drop(turn);
         state.spend()?;
         if state.fail_syncs {
             return Err(io::Error::other("the disk is broken"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use pulseboardd::journal::{Journal, Options};
+use pulseboardd::journal::{Journal, Options, ScanRange};
 
 use crate::fake_disk::FakeDisk;
 use crate::support::{NOW_MS, batch_at, fingerprint, followed, open_with, options, until};
@@ -104,4 +104,23 @@ fn what_a_head_still_holds_of_a_trimmed_segment_does_not_come_back() {
     let (journal, recovery) = open_with(&disk, one_day);
     assert_eq!(followed(&journal), left);
     assert_eq!((recovery.first_seq, recovery.damaged.len()), (trimmed.events + 1, 0));
+}
+
+#[test]
+fn a_reader_that_retention_overtakes_goes_on_and_says_what_it_missed() {
+    let one_day = Options { events_days: 1, ..options() };
+    let (_, journal) = forty_hours(one_day);
+    let all = journal.stats().events;
+    let mut forward = journal.forward(ScanRange::default());
+    let (first_seq, batch) = forward.next().unwrap();
+    assert_eq!(first_seq, 1);
+    let trimmed = journal.enforce_retention(NOW_MS + 40 * HOUR_MS, u64::MAX).unwrap();
+    assert!(trimmed.events > 100);
+    // What comes after it was made is not in it.
+    journal.append(batch_at("later", 10, 40, NOW_MS + 40 * HOUR_MS)).unwrap().wait().unwrap();
+    let rest: Vec<(u64, usize)> = forward.by_ref().map(|(seq, batch)| (seq, batch.len())).collect();
+    assert_eq!(rest[0].0, trimmed.events + 1);
+    let read = batch.len() + rest.iter().map(|(_, events)| events).sum::<usize>();
+    assert_eq!(forward.missed(), trimmed.events - batch.len() as u64);
+    assert_eq!(read as u64 + forward.missed(), all);
 }

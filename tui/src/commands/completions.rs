@@ -8,7 +8,6 @@ use clap_complete::Shell;
 
 use crate::cli::Cli;
 use crate::commands::say;
-use crate::target::Target;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,8 +25,7 @@ pub struct Args {
 }
 
 /// Prints the script on stdout.
-#[allow(clippy::unused_async, reason = "the shape every command has")]
-pub async fn run(args: Args, _target: &Target) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "pulseboard", &mut script);
     say::stdout_bytes(&script);

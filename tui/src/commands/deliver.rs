@@ -14,6 +14,7 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
 use super::http::{Answer, Connection, HttpError};
+use crate::dial;
 use crate::target::Target;
 
 /// NDJSON, for several events.
@@ -67,6 +68,17 @@ pub(super) enum DeliverError {
         /// The daemon's sentence.
         detail: String,
     },
+    /// An answer of something in front of the daemon, or instead of it.
+    #[error("{target} is no daemon: {reason}")]
+    Elsewhere {
+        /// Where.
+        target: String,
+        /// As a clause.
+        reason: String,
+    },
+    /// There is no token to present, or it is no longer one.
+    #[error(transparent)]
+    Http(#[from] HttpError),
     /// An answer that is none of the contract's.
     #[error("{target} does not answer like a Pulseboard daemon (HTTP {status}); check --url")]
     Stranger {
@@ -108,7 +120,13 @@ impl Courier {
                         || format!("HTTP {}", answer.status.as_u16()),
                         |problem| format!("{} ({})", problem.detail, problem.code),
                     );
-                    (what, answer.retry_after)
+                    (what, answer.retry_after())
+                }
+                // A token that was replaced in its file meanwhile.
+                Ok(answer)
+                    if answer.status == StatusCode::UNAUTHORIZED && self.connection.renew()? =>
+                {
+                    continue;
                 }
                 Ok(answer) => {
                     let verdict = verdict(target, &answer)?;
@@ -119,6 +137,7 @@ impl Courier {
                     repeats += 1;
                     continue;
                 }
+                Err(error @ HttpError::Token(_)) => return Err(error.into()),
                 Err(error) => (error.to_string(), None),
             };
             repeats += 1;
@@ -164,6 +183,9 @@ fn verdict(target: &Target, answer: &Answer) -> Result<Ack, DeliverError> {
         let duplicate = u64::from(single.status == "duplicate");
         return Ok(Ack { accepted: 1 - duplicate, duplicates: duplicate, ..Ack::default() });
     }
+    if let Some(reason) = dial::stranger(answer.status, &answer.headers, &answer.body) {
+        return Err(DeliverError::Elsewhere { target: target.to_string(), reason });
+    }
     match problem(answer) {
         Some(problem) => Err(DeliverError::Refused {
             target: target.to_string(),
@@ -197,6 +219,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::token::Source;
 
     const VERDICT: &str = r#"{"accepted":1,"duplicates":0,"rejected":[],"rejectedTotal":0}"#;
     const BODY: Bytes = Bytes::from_static(b"{\"type\":\"t\",\"route\":\"/\"}\n");
@@ -204,7 +227,8 @@ mod tests {
     /// A daemon that gives each connection one answer of the script; an empty one is a hang-up.
     async fn scripted(script: &'static [(&'static str, &'static str)]) -> Target {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let target = Target::parse(&listener.local_addr().unwrap().to_string(), None).unwrap();
+        let target =
+            Target::parse(&listener.local_addr().unwrap().to_string(), Source::None).unwrap();
         tokio::spawn(async move {
             for (head, body) in script {
                 let (mut stream, _) = listener.accept().await.unwrap();

@@ -1,34 +1,37 @@
-//! One kept-alive HTTP connection to the daemon: a request, its answer, reconnecting when needed.
+//! One kept-alive HTTP connection to the daemon: a request, its answer whole or as it comes,
+//! reconnecting when needed.
 //!
 //! Decides nothing about answers and repeats nothing; [`super::deliver`] does. Answers are read up
-//! to a bound, and a daemon that says nothing is given up on in time.
+//! to a bound, streams piece by piece, and a daemon that says nothing is given up on in time.
 
-use std::io;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, RETRY_AFTER, USER_AGENT};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::Response;
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::dial;
 use crate::target::Target;
+use crate::token::{Token, TokenError};
 
-/// The longest answer that is read, in bytes.
+/// The longest answer that is read whole, in bytes.
 const ANSWER_BYTES: usize = 16 * 1024 * 1024;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The daemon answers after its sync; longer than this it hangs.
+/// The daemon answers after its sync, and a stream goes on; longer than this it hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A connection that opens itself, again after a loss.
 pub(super) struct Connection {
     target: Target,
     sender: Option<SendRequest<Full<Bytes>>>,
+    /// As it was when the connection was opened.
+    token: Option<Token>,
 }
 
 /// What the daemon said.
@@ -36,33 +39,38 @@ pub(super) struct Connection {
 pub(super) struct Answer {
     /// The status line's code.
     pub(super) status: StatusCode,
-    /// `Retry-After`, when it is in seconds.
-    pub(super) retry_after: Option<Duration>,
+    /// Its headers.
+    pub(super) headers: HeaderMap,
     /// The body, whole.
     pub(super) body: Bytes,
+}
+
+/// An answer whose body comes piece by piece: never more of it is held than a piece.
+#[derive(Debug)]
+pub(super) struct Streamed {
+    /// The status line's code.
+    pub(super) status: StatusCode,
+    /// Its headers.
+    pub(super) headers: HeaderMap,
+    body: Incoming,
+    target: String,
 }
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
 pub(super) enum HttpError {
-    /// Nobody listens there, or the name does not resolve.
-    #[error(
-        "no daemon answers at {target} ({reason}); start one with `pulseboardd`, or name another \
-         with --url"
-    )]
-    Unreachable {
-        /// Where.
-        target: String,
-        /// Why, in the system's words.
-        reason: String,
-    },
-    /// It went away before it answered.
-    #[error("the daemon at {target} closed the connection before it answered")]
+    /// Nobody listens there, or the name does not resolve, or its certificate is not taken.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It went away before it answered, or in the middle of it.
+    #[error("the daemon at {target} closed the connection before {when}")]
     Lost {
         /// Where.
         target: String,
+        /// Before what.
+        when: &'static str,
     },
-    /// Nothing came in time, or too much.
+    /// Nothing came in time, or too much, or something else.
     #[error("the daemon at {target} {what}")]
     Useless {
         /// Where.
@@ -70,12 +78,21 @@ pub(super) enum HttpError {
         /// What it did.
         what: &'static str,
     },
+    /// There is no token to present.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
+
+/// What went wrong between a request and its answer.
+enum Fault {
+    Lost,
+    NoHttp,
 }
 
 impl Connection {
     /// A connection that is opened by the first request.
     pub(super) fn new(target: &Target) -> Self {
-        Self { target: target.clone(), sender: None }
+        Self { target: target.clone(), sender: None, token: None }
     }
 
     /// Opens it unless it is open.
@@ -89,6 +106,14 @@ impl Connection {
         self.sender.as_ref().is_some_and(|sender| !sender.is_closed())
     }
 
+    /// Reads the token anew; whether it is another one than the last request carried.
+    pub(super) fn renew(&mut self) -> Result<bool, HttpError> {
+        let token = self.target.token()?;
+        let is_new = token != self.token;
+        self.token = token;
+        Ok(is_new)
+    }
+
     /// Sends a body.
     pub(super) async fn post(
         &mut self,
@@ -96,42 +121,49 @@ impl Connection {
         content_type: &'static str,
         body: Bytes,
     ) -> Result<Answer, HttpError> {
-        let mut request = self.request(path, body);
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        self.send(request).await
+        let kind = HeaderValue::from_static(content_type);
+        let answer = self.send(Method::POST, path, (CONTENT_TYPE, kind), body).await?;
+        answer.whole().await
     }
 
-    fn request(&self, path: &str, body: Bytes) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.target.path(path).parse().expect("commands ask for valid paths");
-        let headers = request.headers_mut();
-        let host = HeaderValue::from_str(self.target.authority());
-        headers.insert(HOST, host.expect("an authority is made of visible ASCII"));
-        headers.insert(
-            USER_AGENT,
-            HeaderValue::from_static(concat!("pulseboard/", env!("CARGO_PKG_VERSION"))),
-        );
-        if let Some(token) = self.target.token() {
-            let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-                .expect("a target's token is visible ASCII");
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        request
+    /// Asks for something that may be long.
+    #[allow(dead_code, reason = "export asks for streams; it follows")]
+    pub(super) async fn get(
+        &mut self,
+        path: &str,
+        accept: &'static str,
+    ) -> Result<Streamed, HttpError> {
+        let kind = HeaderValue::from_static(accept);
+        self.send(Method::GET, path, (ACCEPT, kind), Bytes::new()).await
     }
 
-    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, HttpError> {
-        let target = self.target.to_string();
+    /// Sends a request and reads the head of its answer.
+    async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        (name, value): (http::HeaderName, HeaderValue),
+        body: Bytes,
+    ) -> Result<Streamed, HttpError> {
+        self.ready().await?;
+        let mut request = self.request(method, path, body);
+        request.headers_mut().insert(name, value);
         let sender = self.ready().await?;
         let result = timeout(ANSWER_TIMEOUT, exchange(sender, request)).await;
+        let target = self.target.to_string();
         match result {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(what)) => {
+            Ok(Ok(response)) => {
+                let (head, body) = response.into_parts();
+                Ok(Streamed { status: head.status, headers: head.headers, body, target })
+            }
+            Ok(Err(fault)) => {
                 self.sender = None;
-                Err(match what {
-                    Some(what) => HttpError::Useless { target, what },
-                    None => HttpError::Lost { target },
+                Err(match fault {
+                    Fault::NoHttp => HttpError::Unreachable(format!(
+                        "{target} is no daemon: {}",
+                        dial::no_http(&self.target)
+                    )),
+                    Fault::Lost => HttpError::Lost { target, when: "it answered" },
                 })
             }
             Err(_) => {
@@ -141,56 +173,104 @@ impl Connection {
         }
     }
 
+    fn request(&self, method: Method, path: &str, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = self.target.path(path).parse().expect("commands ask for valid paths");
+        let headers = request.headers_mut();
+        let host = HeaderValue::from_str(self.target.authority());
+        headers.insert(HOST, host.expect("an authority is made of visible ASCII"));
+        headers.insert(
+            USER_AGENT,
+            HeaderValue::from_static(concat!("pulseboard/", env!("CARGO_PKG_VERSION"))),
+        );
+        if let Some(token) = &self.token {
+            headers.insert(AUTHORIZATION, token.bearer());
+        }
+        request
+    }
+
     async fn ready(&mut self) -> Result<&mut SendRequest<Full<Bytes>>, HttpError> {
         if !self.is_open() {
             self.sender = None;
         }
-        let sender = match self.sender.take() {
-            Some(sender) => sender,
-            None => connect(&self.target).await.map_err(|error| HttpError::Unreachable {
-                target: self.target.to_string(),
-                reason: reason(&error),
-            })?,
+        let sender = if let Some(sender) = self.sender.take() {
+            sender
+        } else {
+            self.token = self.target.token()?;
+            let unreachable = |error: dial::DialError| error.sentence(&self.target);
+            let stream = dial::dial(&self.target).await;
+            let stream = stream.map_err(|error| HttpError::Unreachable(unreachable(error)))?;
+            let lost = |_| HttpError::Lost { target: self.target.to_string(), when: "a word" };
+            let (sender, connection) =
+                http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+            tokio::spawn(connection);
+            sender
         };
         Ok(self.sender.insert(sender))
     }
 }
 
-async fn connect(target: &Target) -> anyhow::Result<SendRequest<Full<Bytes>>> {
-    let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect((target.host(), target.port())))
-        .await
-        .context("no connection within 5 s")??;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    Ok(sender)
+impl Streamed {
+    /// The next piece of the body; `None` at its end.
+    #[allow(dead_code, reason = "export asks for streams; it follows")]
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
+        loop {
+            let Ok(frame) = timeout(ANSWER_TIMEOUT, self.body.frame()).await else {
+                let what = "sent nothing more for 60 s";
+                return Err(HttpError::Useless { target: self.target.clone(), what });
+            };
+            match frame {
+                None => return Ok(None),
+                Some(Err(_)) => return Err(self.lost()),
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        return Ok(Some(piece));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The rest of the body, up to a bound: for answers that are short, refusals among them.
+    pub(super) async fn whole(self) -> Result<Answer, HttpError> {
+        let lost = self.lost();
+        let target = self.target;
+        let body = timeout(ANSWER_TIMEOUT, Limited::new(self.body, ANSWER_BYTES).collect()).await;
+        let Ok(body) = body else {
+            return Err(HttpError::Useless { target, what: "did not answer within 60 s" });
+        };
+        let body = body.map_err(|error| {
+            if error.is::<http_body_util::LengthLimitError>() {
+                HttpError::Useless { target, what: "answered more than 16 MiB" }
+            } else {
+                lost
+            }
+        })?;
+        Ok(Answer { status: self.status, headers: self.headers, body: body.to_bytes() })
+    }
+
+    fn lost(&self) -> HttpError {
+        HttpError::Lost { target: self.target.clone(), when: "its answer was whole" }
+    }
 }
 
-/// One request and its whole answer; an error says what was wrong with it, or `None` for a loss.
+impl Answer {
+    /// `Retry-After`, when it is in seconds.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?;
+        text.trim().parse().ok().map(Duration::from_secs)
+    }
+}
+
+/// One request and the head of its answer.
 async fn exchange(
     sender: &mut SendRequest<Full<Bytes>>,
     request: Request<Full<Bytes>>,
-) -> Result<Answer, Option<&'static str>> {
-    sender.ready().await.map_err(|_| None)?;
-    let response = sender.send_request(request).await.map_err(|_| None)?;
-    let status = response.status();
-    let retry_after = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-        .map(Duration::from_secs);
-    let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
-    let body = body.map_err(|error| {
-        error.is::<http_body_util::LengthLimitError>().then_some("answered more than 16 MiB")
-    })?;
-    Ok(Answer { status, retry_after, body: body.to_bytes() })
-}
-
-/// `connection refused`, without the system's error number.
-fn reason(error: &anyhow::Error) -> String {
-    match error.downcast_ref::<io::Error>().map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
-        Some(io::ErrorKind::TimedOut) => "no connection in time".to_owned(),
-        _ => format!("{error:#}"),
-    }
+) -> Result<Response<Incoming>, Fault> {
+    sender.ready().await.map_err(|_| Fault::Lost)?;
+    sender
+        .send_request(request)
+        .await
+        .map_err(|error| if error.is_parse() { Fault::NoHttp } else { Fault::Lost })
 }

@@ -10,7 +10,6 @@ use clap_mangen::Man;
 
 use crate::cli::Cli;
 use crate::commands::say;
-use crate::target::Target;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,8 +30,7 @@ pub struct Args {
 }
 
 /// Prints one page on stdout, or writes all of them.
-#[allow(clippy::unused_async, reason = "the shape every command has")]
-pub async fn run(args: Args, _target: &Target) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut program = Cli::command();
     program.build();
     if let Some(dir) = args.dir {

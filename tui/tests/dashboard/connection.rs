@@ -9,6 +9,7 @@ use http::header::SEC_WEBSOCKET_PROTOCOL;
 use pulseboard_tui::connection::{self, Ask, Handle};
 use pulseboard_tui::event::Feed;
 use pulseboard_tui::target::Target;
+use pulseboard_tui::token::Source;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -33,7 +34,7 @@ impl Daemon {
     }
 
     fn target(&self) -> Target {
-        Target::parse(&self.listener.local_addr().unwrap().to_string(), None).unwrap()
+        Target::parse(&self.listener.local_addr().unwrap().to_string(), Source::None).unwrap()
     }
 
     async fn accept(&self) -> Served {

@@ -13,3 +13,4 @@ mod layers;
 mod once;
 mod screens;
 mod terminal;
+mod tls;

@@ -77,7 +77,7 @@ fn without_a_daemon_it_says_where_it_looked() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.starts_with("error: no daemon at http://127.0.0.1:9"), "{said}");
+    assert!(said.starts_with("error: no daemon answers at http://127.0.0.1:9"), "{said}");
     assert!(said.contains("pulseboardd"), "{said}");
 }
 
@@ -93,7 +93,7 @@ fn on_a_pipe_the_dashboard_names_the_command_for_scripts() {
 #[test]
 fn an_address_that_is_none_is_a_usage_error() {
     let output = Command::new(env!("CARGO_BIN_EXE_pulseboard"))
-        .args(["--once", "--url", "https://h"])
+        .args(["--once", "--url", "ftp://h"])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(2));

@@ -8,7 +8,8 @@ use std::sync::atomic::Ordering;
 use bytes::{BufMut, Bytes};
 use pulseboard::wire::server::{Ack, ServerMessage};
 
-use super::super::feed::{Author, Publish, Refusal, Verdict};
+use super::super::admission::Author;
+use super::super::feed::{Publish, Refusal, Verdict};
 use super::super::member::Member;
 use super::super::wire_frame;
 use super::error;

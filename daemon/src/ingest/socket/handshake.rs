@@ -9,13 +9,17 @@ use crate::server::refusal;
 use pulseboard::wire::SUBPROTOCOL;
 
 /// What a client asked for, as far as it matters.
-#[derive(Debug)]
 pub(super) struct Handshake {
     /// `Sec-WebSocket-Key`.
     pub(super) key: HeaderValue,
     /// Whether it offered our subprotocol, and wants to hear so.
     pub(super) names_subprotocol: bool,
+    /// Whatever it offered as `bearer.<token>`, whole.
+    pub(super) bearers: Vec<Box<str>>,
 }
+
+/// What a subprotocol that carries a token begins with.
+pub(super) const BEARER: &str = "bearer.";
 
 /// Bytes of a key: 16, as base64.
 const KEY_BYTES: usize = 24;
@@ -36,37 +40,52 @@ pub(super) fn read(request: &Request) -> Result<Handshake, Response> {
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         return Err(response);
     }
-    let version = headers.get(header::SEC_WEBSOCKET_VERSION);
+    let version = only(headers, &header::SEC_WEBSOCKET_VERSION);
     if version.is_none_or(|version| version != "13") {
         let mut response = refusal(
             StatusCode::UPGRADE_REQUIRED,
             "websocket_version",
-            "Sec-WebSocket-Version must be 13",
+            "Sec-WebSocket-Version must be 13, once",
         );
         let headers = response.headers_mut();
         headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         return Err(response);
     }
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
+    let key = only(headers, &header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
     let Some(key) = key.cloned() else {
         return Err(refusal(
             StatusCode::BAD_REQUEST,
             "websocket_key",
-            "Sec-WebSocket-Key must be 16 bytes in base64",
+            "Sec-WebSocket-Key must be 16 bytes in base64, once",
         ));
     };
-    let offered: Vec<&str> = tokens(headers, &header::SEC_WEBSOCKET_PROTOCOL)
-        .filter(|offered| !offered.starts_with("bearer."))
-        .collect();
-    let names_subprotocol = offered.contains(&SUBPROTOCOL);
-    if !names_subprotocol && !offered.is_empty() {
+    let (bearers, others): (Vec<&str>, Vec<&str>) =
+        tokens(headers, &header::SEC_WEBSOCKET_PROTOCOL).partition(|name| name.starts_with(BEARER));
+    let names_subprotocol = others.contains(&SUBPROTOCOL);
+    if !names_subprotocol && !others.is_empty() {
         return Err(refusal(
             StatusCode::BAD_REQUEST,
             "unknown_subprotocol",
             format!("of the subprotocols offered none is known; there is {SUBPROTOCOL}"),
         ));
     }
-    Ok(Handshake { key, names_subprotocol })
+    if !names_subprotocol && !bearers.is_empty() {
+        // A browser drops a socket that answers with none of what it offered, and a token is
+        // nothing to answer with.
+        return Err(refusal(
+            StatusCode::BAD_REQUEST,
+            "subprotocol_missing",
+            format!("a token was offered as subprotocol without {SUBPROTOCOL}; offer both"),
+        ));
+    }
+    let bearers = bearers.into_iter().map(Box::from).collect();
+    Ok(Handshake { key, names_subprotocol, bearers })
+}
+
+/// A header that may stand once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut lines = headers.get_all(name).iter();
+    lines.next().filter(|_| lines.next().is_none())
 }
 
 fn is_key(key: &[u8]) -> bool {

@@ -62,12 +62,9 @@ struct Said<'a> {
 impl Publisher {
     /// Connects, so that a missing daemon is known at once.
     pub(super) async fn connect(target: &Target) -> anyhow::Result<Self> {
-        let socket = match socket::open(target).await {
+        let socket = match socket::open(target, target.token()?.as_ref()).await {
             Ok(socket) => socket,
-            Err(error @ (OpenError::Connect(_) | OpenError::Timeout)) => bail!(
-                "no daemon answers at {target} ({error}); start one with `pulseboardd`, or name \
-                 another with --url"
-            ),
+            Err(OpenError::Dial(error)) => bail!(error.sentence(target)),
             Err(error) => bail!("{target} gives no socket: {error}"),
         };
         Ok(Self {
@@ -115,7 +112,8 @@ impl Publisher {
         let began = Instant::now();
         let mut backoff = Backoff::default();
         loop {
-            let asked = match socket::open(&self.target).await {
+            let token = self.target.token()?;
+            let asked = match socket::open(&self.target, token.as_ref()).await {
                 Ok(socket) => {
                     self.socket = Some(socket);
                     // What had no answer goes out first, in order, with the ids it had.
@@ -123,7 +121,9 @@ impl Publisher {
                     self.again.reverse();
                     return Ok(());
                 }
-                Err(OpenError::Denied(reason)) => bail!("{} refuses: {reason}", self.target),
+                Err(OpenError::Denied(denial)) => {
+                    bail!("{} refuses: {}", self.target, denial.reason)
+                }
                 Err(OpenError::Refused { retry_after, .. }) => retry_after,
                 Err(error) if began.elapsed() > PATIENCE => {
                     bail!("gave up on {} after {} s: {error}", self.target, PATIENCE.as_secs())

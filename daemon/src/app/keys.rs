@@ -1,0 +1,56 @@
+//! From the settings to the keys: reads the public key's file, and gives every refusal the name and
+//! place of the setting it is about.
+//!
+//! Called before anything listens or is written, by `--check-config`, and at each reload.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::auth::{Key, Keys};
+use crate::config::{ConfigError, Loaded};
+
+/// The largest key file that is read.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Permission of everyone who is neither the owner nor of the file's group to read.
+const OTHERS_READ: u32 = 0o004;
+
+/// The keys that are configured; `None`: dev mode.
+pub(super) fn configured(loaded: &Loaded) -> Result<Option<Keys>, ConfigError> {
+    let auth = &loaded.config.auth;
+    let key = match (&auth.secret, &auth.public_key_file) {
+        (Some(secret), _) => Key::secret(secret.expose())
+            .map_err(|error| loaded.refusal(loaded.secret_key(), error.to_string()))?,
+        (None, Some(path)) => public_key(path).map_err(|problem| {
+            let problem = format!("{}: {problem}", path.display());
+            loaded.refusal("auth.public_key_file", problem)
+        })?,
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(Keys { key, iss: auth.iss.clone(), aud: auth.aud.clone() }))
+}
+
+/// What is allowed but should not stay as it is: a secret that everyone on the machine can read.
+pub(super) fn warning(loaded: &Loaded) -> Option<String> {
+    if loaded.secret_key() != "auth.secret_file" {
+        return None;
+    }
+    let path = loaded.config.auth.secret_file.as_ref()?;
+    let mode = fs::metadata(path).ok()?.permissions().mode();
+    (mode & OTHERS_READ != 0).then(|| {
+        format!(
+            "auth.secret_file: every user of this machine can read {path}, and sign tokens with \
+             it; chmod 600 {path}",
+            path = path.display()
+        )
+    })
+}
+
+fn public_key(path: &Path) -> Result<Key, String> {
+    let unreadable = |error: std::io::Error| format!("could not be read: {error}");
+    if fs::metadata(path).map_err(unreadable)?.len() > FILE_BYTES_MAX {
+        return Err("is over 1 MiB, which no key is".to_owned());
+    }
+    let bytes = fs::read(path).map_err(unreadable)?;
+    Key::public(&String::from_utf8_lossy(&bytes)).map_err(|error| error.to_string())
+}

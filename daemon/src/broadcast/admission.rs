@@ -1,0 +1,99 @@
+//! Who speaks on a socket: the token a session came with, what it allows, and what becomes of it
+//! when keys change.
+//!
+//! Decides nothing about tokens itself and never shows one: [`crate::auth`] verifies,
+//! [`crate::rate_limit`] counts. The endpoint admits whom the upgrade request names, a session whom
+//! an `auth` message names.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::auth::{Authority, Denied, Grant};
+use crate::rate_limit::{EventBudget, RateLimits};
+
+/// Who speaks.
+#[derive(Clone, Debug)]
+pub struct Author {
+    /// What its token allows.
+    pub grant: Arc<Grant>,
+    /// What it may still send.
+    pub budget: EventBudget,
+}
+
+/// What decides about tokens.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// About tokens.
+    pub authority: Authority,
+    /// About rates.
+    pub rates: RateLimits,
+}
+
+/// A token as it was presented. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(Box<str>);
+
+impl Token {
+    /// Whether it is one is the authority's to say.
+    pub fn new(text: impl Into<Box<str>>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Where a session stands with the authority.
+#[derive(Debug)]
+pub struct Standing {
+    /// Who speaks.
+    pub author: Author,
+    /// Kept to be verified again when keys change.
+    token: Option<Token>,
+    /// [`Authority::version`] it was verified under.
+    version: u64,
+}
+
+impl Admission {
+    /// Admits whoever presents `token`, or nothing yet. A session that renews hands in where it
+    /// stood: its socket's bucket goes on.
+    pub fn admit(
+        &self,
+        token: Option<Token>,
+        before: Option<&Standing>,
+    ) -> Result<Standing, Denied> {
+        // Read first: keys that change from here on have the token verified again.
+        let version = self.authority.version();
+        let grant = match (self.authority.open_to_all(), &token) {
+            (Some(grant), _) => Arc::clone(grant),
+            (None, Some(token)) => self.authority.verify(&token.0)?,
+            (None, None) => Arc::new(Grant::nothing()),
+        };
+        let budget = self.rates.socket(&grant, before.map(|before| &before.author.budget));
+        Ok(Standing { author: Author { grant, budget }, token, version })
+    }
+
+    /// Whether keys changed since `standing` was admitted.
+    pub(super) fn is_outdated(&self, standing: &Standing) -> bool {
+        self.authority.version() != standing.version
+    }
+
+    /// Admits the same token again.
+    pub(super) fn again(&self, standing: &Standing) -> Result<Standing, Denied> {
+        self.admit(standing.token.clone(), Some(standing))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_never_printed() {
+        let token = Token::new("eyJhbGciOiJIUzI1NiJ9.secret.secret");
+        assert_eq!(format!("{token:?} {:?}", Some(&token)), "*** Some(***)");
+    }
+}
