@@ -107,8 +107,7 @@ fn watch(socket: &mut Socket, shared: &Shared) {
         };
         let tick = message["tick"].as_i64().unwrap_or_default();
         match (message["op"].as_str(), last) {
-            (Some("welcome"), _) => {}
-            (Some("snapshot"), None) => {}
+            (Some("welcome"), _) | (Some("snapshot"), None) => {}
             (Some("delta"), Some(before)) if tick == before + 1 => {}
             (op, before) => {
                 let text: String = message.to_string().chars().take(300).collect();
