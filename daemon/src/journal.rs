@@ -180,6 +180,8 @@ pub struct Stats {
     pub sync_ns: u64,
     /// Whether the last attempt to get more disk failed for want of space.
     pub disk_full: bool,
+    /// Whether it takes nothing until a store has drained it.
+    pub spool_full: bool,
     /// Damaged blocks known of.
     pub damaged_blocks: u64,
     /// The first hundred of them.
@@ -209,8 +211,7 @@ impl Journal {
     pub fn append(&self, batch: EventBatch) -> Result<Pending, AppendError> {
         debug_assert!(!batch.is_empty(), "an append has at least one event");
         let shared = &self.0.shared;
-        let spool_bytes = shared.options.spool_bytes.unwrap_or(u64::MAX);
-        if shared.counters.disk_bytes.load(Ordering::Relaxed) > spool_bytes {
+        if shared.spool_is_full() {
             return Err(AppendError::SpoolFull);
         }
         let block = block::encode::encode(&batch, false);
@@ -305,6 +306,7 @@ impl Journal {
             syncs: counters.syncs.load(Ordering::Relaxed),
             sync_ns: counters.sync_ns.load(Ordering::Relaxed),
             disk_full: counters.disk_full.load(Ordering::Relaxed),
+            spool_full: shared.spool_is_full(),
             damaged_blocks: counters.damaged.load(Ordering::Relaxed),
             damaged: shared.damaged.lock().clone(),
             trimmed_events: counters.trimmed_events.load(Ordering::Relaxed),

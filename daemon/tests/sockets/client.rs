@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// Long enough for a loaded machine; nothing waits this long unless it fails.
@@ -24,6 +25,22 @@ impl Client {
         let mut client = Self(socket);
         assert_eq!(client.next().await["op"], "welcome");
         client
+    }
+
+    /// Connects with more headers; gives the welcome too.
+    pub(crate) async fn connect_with(
+        address: SocketAddr,
+        headers: &[(&'static str, &str)],
+    ) -> (Self, Value) {
+        let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let (socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+        let mut client = Self(socket);
+        let welcome = client.next().await;
+        assert_eq!(welcome["op"], "welcome");
+        (client, welcome)
     }
 
     pub(crate) async fn connect_to_rooms(address: SocketAddr, rooms: &[&str]) -> Self {
@@ -61,6 +78,22 @@ impl Client {
 
     pub(crate) async fn next(&mut self) -> Value {
         serde_json::from_str(&self.text().await).unwrap()
+    }
+
+    /// Asks, and takes the answer.
+    pub(crate) async fn ask(&mut self, message: Value) -> Value {
+        self.send(message).await;
+        self.next().await
+    }
+
+    /// The close code and its reason.
+    pub(crate) async fn goodbye(&mut self) -> Option<(u16, String)> {
+        match self.message().await? {
+            Message::Close(frame) => {
+                frame.map(|frame| (frame.code.into(), frame.reason.to_string()))
+            }
+            other => panic!("expected an end, got {other:?}"),
+        }
     }
 
     /// The close code; `None` when the connection ended without one. Skips messages before.

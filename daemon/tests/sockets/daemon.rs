@@ -36,6 +36,9 @@ pub(crate) struct Setup {
     pub(crate) origins: Origins,
     pub(crate) sink: Arc<Sink>,
     pub(crate) seed: u64,
+    pub(crate) authority: Authority,
+    pub(crate) clock: Clock,
+    pub(crate) query_token: bool,
 }
 
 impl Default for Setup {
@@ -47,6 +50,9 @@ impl Default for Setup {
             origins: Origins::default(),
             sink: Sink::open(),
             seed: 7,
+            authority: Authority::dev(),
+            clock: Clock::system(),
+            query_token: false,
         }
     }
 }
@@ -59,11 +65,12 @@ impl Daemon {
     #[allow(clippy::unused_async, reason = "it needs the runtime around it")]
     pub(crate) async fn with(setup: Setup) -> Self {
         let feed = Feed::new(setup.seed, &setup.hub.windows);
-        let gate = Gate { authority: Authority::dev(), rates: RateLimits::default() };
+        let gate = Gate { authority: setup.authority, rates: RateLimits::default() };
         let admission = Admission { authority: gate.authority.clone(), rates: gate.rates.clone() };
-        let hub = Hub::new(setup.sink.clone(), admission, setup.hub, Clock::system());
+        let hub = Hub::new(setup.sink.clone(), admission, setup.hub, setup.clock);
         hub.attach(feed.clone());
-        let endpoint = Endpoint::new(hub.clone(), setup.origins);
+        let endpoint =
+            Endpoint::new(hub.clone(), setup.origins).with_query_token(setup.query_token);
         let router = Router::new()
             .route("/ws", any(move |request: Request| async move { endpoint.upgrade(request) }))
             .route("/", get(async || "home"))

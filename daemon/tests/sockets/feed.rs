@@ -205,6 +205,8 @@ pub(crate) struct Sink {
     pub(crate) groups: Mutex<Vec<usize>>,
     pub(crate) gate: Arc<Semaphore>,
     pub(crate) finished: Arc<AtomicUsize>,
+    /// Who published, group by group.
+    pub(crate) subjects: Mutex<Vec<Arc<str>>>,
 }
 
 impl Sink {
@@ -218,12 +220,14 @@ impl Sink {
             groups: Mutex::default(),
             gate: Arc::new(Semaphore::new(groups)),
             finished: Arc::default(),
+            subjects: Mutex::default(),
         })
     }
 }
 
 impl Publish for Sink {
-    fn publish(&self, publishes: Vec<Bytes>, _by: &Author) -> Publishing {
+    fn publish(&self, publishes: Vec<Bytes>, by: &Author) -> Publishing {
+        self.subjects.lock().push(by.grant.subject.clone());
         self.groups.lock().push(publishes.len());
         let (gate, finished) = (self.gate.clone(), self.finished.clone());
         Box::pin(async move {

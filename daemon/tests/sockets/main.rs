@@ -12,5 +12,7 @@ mod http;
 mod life;
 mod messages;
 mod publishing;
+mod renewal;
 mod rooms;
 mod slow;
+mod tokens;

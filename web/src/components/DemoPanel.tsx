@@ -1,5 +1,6 @@
 // Makes traffic to look at, where the daemon lets anyone write: rate, an error spell, and what the daemon said to it.
 
+import { sendLimit } from "../state/access";
 import { RATES, SPELL_MS } from "../state/demo";
 import { count, NOTHING } from "../state/format";
 import { useDashboard, useDemo, useNow, useSession } from "../state/hooks";
@@ -7,19 +8,25 @@ import { SPELL_ROUTE } from "../state/traffic";
 import { PauseIcon, PlayIcon } from "./icons";
 
 export function DemoPanel() {
-  const { connection } = useDashboard();
+  const dashboard = useDashboard();
+  const limit = sendLimit(dashboard);
   const { demo } = useSession();
   const state = useDemo();
   const now = useNow(state.spellUntilMs > 0);
   const spellS = Math.ceil((state.spellUntilMs - now) / 1000);
   const spell = state.spellUntilMs > 0 && spellS > 0;
-  const index = Math.max(0, RATES.indexOf(state.rate));
+  // What the daemon does not take is not offered.
+  const rates = limit === undefined ? RATES : [...RATES.filter((rate) => rate < limit), limit];
+  const rate = Math.min(state.rate, limit ?? state.rate);
+  const index = Math.max(0, rates.indexOf(rate));
 
   return (
     <section className="card demo" aria-labelledby="demo-title">
       <h2 id="demo-title">
         demo traffic{" "}
-        <span className="unit">{connection.kind === "polling" ? "over REST" : "over the socket"}</span>
+        <span className="unit">
+          {dashboard.connection.kind === "polling" ? "over REST" : "over the socket"}
+        </span>
       </h2>
       <div className="row">
         <button
@@ -35,15 +42,15 @@ export function DemoPanel() {
           <input
             type="range"
             min={0}
-            max={RATES.length - 1}
+            max={rates.length - 1}
             step={1}
             value={index}
-            aria-valuetext={`${count(state.rate)} events a second`}
-            onChange={(event) => demo.setRate(RATES[event.currentTarget.valueAsNumber] ?? state.rate)}
+            aria-valuetext={`${count(rate)} events a second`}
+            onChange={(event) => demo.setRate(rates[event.currentTarget.valueAsNumber] ?? rate)}
           />
         </label>
         <output>
-          {count(state.rate)}
+          {count(rate)}
           <span className="unit">/s</span>
         </output>
       </div>
@@ -74,6 +81,9 @@ export function DemoPanel() {
         </div>
       </dl>
       <p className="note">{state.waiting ?? state.lastRejection ?? ""}</p>
+      {limit !== undefined && (
+        <p className="note quiet">{`the daemon takes ${count(limit)} events/s with this token`}</p>
+      )}
     </section>
   );
 }

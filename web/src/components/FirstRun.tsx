@@ -1,26 +1,29 @@
 // What stands over the charts while there has never been an event: how to send the first one.
 
-import { useState } from "react";
+import { MINT_INGEST } from "../state/denials";
 import { useSession } from "../state/hooks";
-import { CopyIcon, PlayIcon } from "./icons";
+import { CopyLine } from "./CopyLine";
+import { PlayIcon } from "./icons";
 
 const EXAMPLE = { type: "page_view", route: "/hello", userId: "u1", status: 200, latencyMs: 43 };
 
-function curlLine(origin: string): string {
+function curlLine(origin: string, tokens: boolean): string {
   return [
     `curl ${origin}/api/events \\`,
+    ...(tokens ? [`  -H "authorization: Bearer $PULSEBOARD_TOKEN" \\`] : []),
     `  -H 'content-type: application/json' \\`,
     `  -d '${JSON.stringify(EXAMPLE)}'`,
   ].join("\n");
 }
 
-function fetchLine(origin: string): string {
+function fetchLine(origin: string, tokens: boolean): string {
   const event = JSON.stringify(EXAMPLE, null, 1)
     .replace(/"(\w+)":/g, "$1:")
     .replace(/\n\s*/g, " ");
   return [
     `fetch("${origin}/api/events", {`,
     `  method: "POST",`,
+    ...(tokens ? [`  headers: { authorization: "Bearer " + token },`] : []),
     "  body: JSON.stringify(",
     `    ${event}`,
     "  ),",
@@ -28,14 +31,22 @@ function fetchLine(origin: string): string {
   ].join("\n");
 }
 
-export function FirstRun({ origin, mayWrite }: { origin: string; mayWrite: boolean }) {
+interface Props {
+  origin: string;
+  mayWrite: boolean;
+  /** The daemon has a key: whoever sends needs a token. */
+  tokens: boolean;
+}
+
+export function FirstRun({ origin, mayWrite, tokens }: Props) {
   const { demo } = useSession();
   return (
     <section className="firstrun" aria-labelledby="firstrun-title">
       <h2 id="firstrun-title">No events yet</h2>
       <p>The daemon is up and listening. Send it something, and this page moves a second later.</p>
-      <CopyLine label="from a shell" text={curlLine(origin)} />
-      <CopyLine label="from JavaScript" text={fetchLine(origin)} />
+      {tokens && <CopyLine label="a token that may send" text={MINT_INGEST} />}
+      <CopyLine label="from a shell" text={curlLine(origin, tokens)} />
+      <CopyLine label="from JavaScript" text={fetchLine(origin, tokens)} />
       {mayWrite && (
         <button type="button" className="button primary" onClick={() => demo.start()}>
           <PlayIcon />
@@ -44,43 +55,4 @@ export function FirstRun({ origin, mayWrite }: { origin: string; mayWrite: boole
       )}
     </section>
   );
-}
-
-function CopyLine({ label, text }: { label: string; text: string }) {
-  const [said, setSaid] = useState<"copy" | "copied" | "select it by hand">("copy");
-  const copy = async () => {
-    setSaid((await toClipboard(text)) ? "copied" : "select it by hand");
-    setTimeout(() => setSaid("copy"), 2_000);
-  };
-  return (
-    <div className="copyline">
-      <span className="label">{label}</span>
-      <code>{text}</code>
-      <button
-        type="button"
-        className="button"
-        onClick={() => void copy()}
-        aria-label={`Copy the line ${label}`}
-      >
-        <CopyIcon />
-        <span role="status">{said}</span>
-      </button>
-    </div>
-  );
-}
-
-/** The clipboard proper needs a secure context; a daemon on a LAN has none, so there is the old way too. */
-async function toClipboard(text: string): Promise<boolean> {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const area = document.createElement("textarea");
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    return done;
-  }
 }

@@ -1,7 +1,6 @@
 // Keys that work, and what the words on the page mean.
 
-import { useEffect, useRef } from "react";
-import { CloseIcon } from "./icons";
+import { Dialog } from "./Dialog";
 
 const KEYS: [string[], string][] = [
   [["1", "2", "3"], "window: the last second, five seconds, minute"],
@@ -10,6 +9,8 @@ const KEYS: [string[], string][] = [
   [["?"], "this help"],
   [["esc"], "close, or leave the wall board"],
 ];
+
+const TOKEN_KEY: [string[], string] = [["a"], "access: the token in use, and another"];
 
 const WORDS: [string, string][] = [
   ["window", "the span a number counts over; it ends at the newest second and moves every second"],
@@ -20,23 +21,18 @@ const WORDS: [string, string][] = [
   ["skewed", "events from clocks ahead of the daemon's, counted when they came"],
 ];
 
-export function Help({ open, onClose }: { open: boolean; onClose: () => void }) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    if (open) dialog.current?.showModal();
-    else dialog.current?.close();
-  }, [open]);
+interface Props {
+  open: boolean;
+  /** Whether there are tokens to speak of. */
+  tokens: boolean;
+  onClose: () => void;
+}
 
+export function Help({ open, tokens, onClose }: Props) {
   return (
-    <dialog ref={dialog} className="dialog help" aria-labelledby="help-title" onClose={onClose}>
-      <header>
-        <h2 id="help-title">Keys and words</h2>
-        <button type="button" className="button icon" onClick={onClose} aria-label="Close">
-          <CloseIcon />
-        </button>
-      </header>
+    <Dialog name="help" title="Keys and words" open={open} onClose={onClose}>
       <dl className="keys">
-        {KEYS.map(([keys, what]) => (
+        {(tokens ? [...KEYS, TOKEN_KEY] : KEYS).map(([keys, what]) => (
           <div key={what}>
             <dt>
               {keys.map((key) => (
@@ -55,6 +51,6 @@ export function Help({ open, onClose }: { open: boolean; onClose: () => void }) 
           </div>
         ))}
       </dl>
-    </dialog>
+    </Dialog>
   );
 }

@@ -1,29 +1,46 @@
 // The quiet line under the bar: who answers, for how many, what came late; or what is wrong and what happens next.
 
+import { endsSoonS, isAsking, isDevMode } from "../state/access";
 import { count } from "../state/format";
 import { useDashboard, useNow, useSession } from "../state/hooks";
 import type { Room } from "../state/room";
-import { type Connection, isCurrent, isDevMode, shownRoom } from "../state/state";
+import { type Connection, isCurrent, isSlowed, shownRoom } from "../state/state";
 import { statusOf } from "../state/status";
+import { AccessLine } from "./AccessLine";
 
-export function SubBar() {
+interface Props {
+  onToken: () => void;
+  onNoSocket: () => void;
+}
+
+export function SubBar({ onToken, onNoSocket }: Props) {
   const state = useDashboard();
   const session = useSession();
-  const now = useNow(!isCurrent(state));
+  const now = useNow(!isCurrent(state) || isSlowed(state));
   const room = shownRoom(state);
-  const trouble = state.notice ?? troubleOf(state.connection);
+  const { connection } = state;
+  const trouble = state.notice ?? troubleOf(connection);
   const { detail } = statusOf(state, now);
-  const retries = state.connection.kind === "reconnecting" || state.connection.kind === "polling";
+  const retries = connection.kind === "reconnecting" || connection.kind === "polling";
+  const aboutToken = isAsking(state) || endsSoonS(state) !== undefined;
 
   return (
-    <div className={`subbar${trouble ? " troubled" : ""}${detail ? " detailed" : ""}`}>
+    <div
+      className={`subbar${trouble || isAsking(state) ? " troubled" : ""}${detail || aboutToken ? " detailed" : ""}`}
+    >
       <p className={trouble ? "trouble" : undefined}>
         {/* A narrow bar above has no room for the state's detail: there it stands here, before anything else. */}
-        <span className="narrow">{detail}</span>
+        <span className="narrow">{aboutToken ? "" : detail}</span>
+        <AccessLine onToken={onToken} />
         {trouble ? (
           <span className="wide">{trouble}</span>
         ) : (
           room && <Facts node={state.welcome?.node} room={room} />
+        )}
+        {connection.kind === "polling" && connection.unopened && (
+          <button type="button" className="link" onClick={onNoSocket}>
+            why?
+          </button>
         )}
         {retries && (
           <button type="button" className="link" onClick={session.retryNow}>
@@ -43,7 +60,9 @@ export function SubBar() {
 function troubleOf(connection: Connection): string | undefined {
   if (connection.kind === "reconnecting") return `${connection.reason}; charts resume where they stopped`;
   if (connection.kind === "polling")
-    return "no socket to the daemon: watching and sending over REST until there is one";
+    return connection.slowedUntilMs === undefined
+      ? "no socket to the daemon: watching and sending over REST until there is one"
+      : "the daemon's limit of calls a minute is used up: polling goes slower for a while";
   return undefined;
 }
 

@@ -1,10 +1,11 @@
 // The bar: what this is, how fresh it is, and the few things one can do.
 
+import { usesTokens } from "../state/access";
 import { useDashboard, useNow, useSession, useTheme } from "../state/hooks";
 import { cycleTheme, type Theme } from "../state/preferences";
-import { DEFAULT_WINDOWS, isCurrent, shownRoom } from "../state/state";
+import { DEFAULT_WINDOWS, isCurrent, isSlowed, shownRoom } from "../state/state";
 import { statusOf } from "../state/status";
-import { HelpIcon, PauseIcon, PlayIcon, PulseIcon, ThemeIcon, WallIcon } from "./icons";
+import { HelpIcon, KeyIcon, PauseIcon, PlayIcon, PulseIcon, ThemeIcon, WallIcon } from "./icons";
 
 const THEME_NAMES: Record<Theme, string> = {
   auto: "as the system",
@@ -15,14 +16,16 @@ const THEME_NAMES: Record<Theme, string> = {
 
 interface Props {
   onHelp: () => void;
+  onToken: () => void;
   onWall: () => void;
 }
 
-export function TopBar({ onHelp, onWall }: Props) {
+export function TopBar({ onHelp, onToken, onWall }: Props) {
   const state = useDashboard();
   const session = useSession();
   const theme = useTheme();
   const paused = state.frozen !== undefined;
+  const { site } = state.access.used ?? {};
   const windows = state.welcome?.windows ?? DEFAULT_WINDOWS;
 
   return (
@@ -31,6 +34,11 @@ export function TopBar({ onHelp, onWall }: Props) {
         <PulseIcon />
         pulseboard
       </h1>
+      {site !== undefined && (
+        <p className="site" title={`this token sees the site ${site} alone`}>
+          <span className="unit">site</span> {site}
+        </p>
+      )}
       <StatusLine />
       <div className="controls">
         <fieldset className="segmented">
@@ -71,6 +79,17 @@ export function TopBar({ onHelp, onWall }: Props) {
         >
           <ThemeIcon />
         </button>
+        {usesTokens(state) && (
+          <button
+            type="button"
+            className="button icon"
+            onClick={onToken}
+            title="access: the token in use (a)"
+            aria-label="Access"
+          >
+            <KeyIcon />
+          </button>
+        )}
         <button type="button" className="button icon" onClick={onHelp} title="help (?)" aria-label="Help">
           <HelpIcon />
         </button>
@@ -91,7 +110,7 @@ export function TopBar({ onHelp, onWall }: Props) {
 /** How fresh the picture is. The words are announced when the state changes, not every second. */
 export function StatusLine() {
   const state = useDashboard();
-  const now = useNow(!isCurrent(state));
+  const now = useNow(!isCurrent(state) || isSlowed(state));
   const status = statusOf(state, now);
   return (
     <p className={`status ${status.light}`}>

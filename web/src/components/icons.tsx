@@ -57,6 +57,13 @@ export const CopyIcon = () => (
   </svg>
 );
 
+export const KeyIcon = () => (
+  <svg {...BOX}>
+    <circle {...LINE} cx="5" cy="11" r="2.75" />
+    <path {...LINE} d="m7 9 6.2-6.2M10.4 5.6l2.2 2.2" />
+  </svg>
+);
+
 export const CloseIcon = () => (
   <svg {...BOX}>
     <path {...LINE} d="m4 4 8 8M12 4l-8 8" />

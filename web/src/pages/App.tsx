@@ -2,6 +2,9 @@
 
 import { useCallback, useEffect, useMemo, useState } from "react";
 import { Help } from "../components/Help";
+import { NoSocket } from "../components/NoSocket";
+import { TokenDialog } from "../components/TokenDialog";
+import { isAsking, usesTokens } from "../state/access";
 import { formatView, parseView } from "../state/address";
 import { rate } from "../state/format";
 import { SessionContext, useDashboard, useSession } from "../state/hooks";
@@ -24,7 +27,8 @@ export function App() {
 export function titleOf(state: State): string {
   const room = shownRoom(state);
   const name = "pulseboard";
-  if (state.connection.kind === "denied") return `not allowed - ${name}`;
+  if (state.connection.kind === "denied")
+    return `${state.connection.asks ? "token needed" : "not allowed"} - ${name}`;
   if (!room) return name;
   const number = `${rate(room.aggregate.eventsPerSecond)}/s`;
   if (state.frozen) return `‖ ${number} - ${name}`;
@@ -35,7 +39,20 @@ function Screen() {
   const state = useDashboard();
   const session = useSession();
   const [wall, setWall] = useState(() => parseView(location.search).wall);
-  const [help, setHelp] = useState(false);
+  const [dialog, setDialog] = useState<"help" | "token" | "no socket">();
+  const asking = isAsking(state);
+  const { taken } = state.access;
+
+  useEffect(() => {
+    if (asking) setDialog("token");
+  }, [asking]);
+  const closeDialog = useCallback(() => {
+    setDialog(undefined);
+    session.store.dispatch({ kind: "settled" });
+  }, [session]);
+  useEffect(() => {
+    if (taken > 0) closeDialog();
+  }, [taken, closeDialog]);
 
   const enterWall = useCallback(() => {
     setWall(true);
@@ -80,10 +97,11 @@ function Screen() {
     };
   }, [session]);
 
+  const tokens = usesTokens(state);
   const windows = state.welcome?.windows ?? DEFAULT_WINDOWS;
   useEffect(() => {
     const pressed = (event: KeyboardEvent) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || help) return;
+      if (event.ctrlKey || event.metaKey || event.altKey || dialog) return;
       const target = event.target as HTMLElement;
       const isControl = target.matches("button, input[type=range], a, textarea");
       if (event.key === "Escape" && wall) return leaveWall();
@@ -93,22 +111,31 @@ function Screen() {
         return session.togglePause();
       }
       if (event.key === "t") return cycleTheme();
-      if (event.key === "?" && !wall) return setHelp(true);
+      if (event.key === "?" && !wall) return setDialog("help");
+      if (event.key === "a" && tokens) return setDialog("token");
       const window = windows[Number(event.key) - 1];
       if (window !== undefined) session.setWindow(window);
     };
     addEventListener("keydown", pressed);
     return () => removeEventListener("keydown", pressed);
-  }, [session, windows, wall, help, leaveWall]);
+  }, [session, windows, wall, tokens, dialog, leaveWall]);
 
   return (
     <>
       {wall ? (
-        <Wall onLeave={leaveWall} />
+        <Wall onLeave={leaveWall} onToken={() => setDialog("token")} />
       ) : (
-        <Overview origin={location.origin} onHelp={() => setHelp(true)} onWall={enterWall} />
+        <Overview
+          origin={location.origin}
+          onHelp={() => setDialog("help")}
+          onToken={() => setDialog("token")}
+          onNoSocket={() => setDialog("no socket")}
+          onWall={enterWall}
+        />
       )}
-      <Help open={help} onClose={() => setHelp(false)} />
+      <Help open={dialog === "help"} tokens={tokens} onClose={closeDialog} />
+      <TokenDialog open={dialog === "token"} onClose={closeDialog} />
+      <NoSocket open={dialog === "no socket"} onClose={closeDialog} origin={location.origin} />
     </>
   );
 }

@@ -1,6 +1,7 @@
 // The overview: bar, four numbers, four charts, routes, status classes, demo traffic.
 
 import { Charts } from "../components/Charts";
+import { DemoLocked } from "../components/DemoLocked";
 import { DemoPanel } from "../components/DemoPanel";
 import { Denied } from "../components/Denied";
 import { FirstRun } from "../components/FirstRun";
@@ -9,17 +10,20 @@ import { Routes } from "../components/Routes";
 import { StatusClasses } from "../components/StatusClasses";
 import { SubBar } from "../components/SubBar";
 import { TopBar } from "../components/TopBar";
+import { mayWrite, usesTokens } from "../state/access";
 import { useDashboard } from "../state/hooks";
-import { endName, hasEvents, mayWrite, shownRoom } from "../state/state";
+import { endName, hasEvents, shownRoom } from "../state/state";
 import { statusOf } from "../state/status";
 
 interface Props {
   origin: string;
   onHelp: () => void;
+  onToken: () => void;
+  onNoSocket: () => void;
   onWall: () => void;
 }
 
-export function Overview({ origin, onHelp, onWall }: Props) {
+export function Overview({ origin, onHelp, onToken, onNoSocket, onWall }: Props) {
   const state = useDashboard();
   const room = shownRoom(state);
   const { stale } = statusOf(state, 0);
@@ -28,15 +32,17 @@ export function Overview({ origin, onHelp, onWall }: Props) {
 
   return (
     <div className="page">
-      <TopBar onHelp={onHelp} onWall={onWall} />
-      <SubBar />
+      <TopBar onHelp={onHelp} onToken={onToken} onWall={onWall} />
+      <SubBar onToken={onToken} onNoSocket={onNoSocket} />
       <main className={`overview${stale ? " stale" : ""}`} data-tick={room?.tick}>
         <Kpis room={room} />
         <div className="charts">
           <Charts room={room} end={endName(state)} />
-          {connection.kind === "denied" && <Denied code={connection.code} detail={connection.detail} />}
+          {connection.kind === "denied" && !connection.asks && (
+            <Denied code={connection.code} detail={connection.detail} />
+          )}
           {connection.kind !== "denied" && room && !hasEvents(room) && (
-            <FirstRun origin={origin} mayWrite={writes} />
+            <FirstRun origin={origin} mayWrite={writes} tokens={usesTokens(state)} />
           )}
         </div>
         <div className="lower">
@@ -44,6 +50,7 @@ export function Overview({ origin, onHelp, onWall }: Props) {
           <div className="side">
             <StatusClasses room={room} />
             {writes && <DemoPanel />}
+            {!writes && room && usesTokens(state) && <DemoLocked onToken={onToken} />}
           </div>
         </div>
       </main>

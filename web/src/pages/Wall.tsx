@@ -3,6 +3,7 @@
 
 import { useEffect } from "react";
 import { Spark } from "../charts/Spark";
+import { AccessLine } from "../components/AccessLine";
 import { type Kpi, kpisOf } from "../components/Kpis";
 import { StatusLine } from "../components/TopBar";
 import { clock } from "../state/format";
@@ -39,7 +40,7 @@ function rangeOf({ cells, format }: Kpi): string {
   return range ? `${format(range.min)} to ${format(range.max)}` : "";
 }
 
-export function Wall({ onLeave }: { onLeave: () => void }) {
+export function Wall({ onLeave, onToken }: { onLeave: () => void; onToken: () => void }) {
   const state = useDashboard();
   const room = shownRoom(state);
   const { stale } = statusOf(state, 0);
@@ -49,6 +50,7 @@ export function Wall({ onLeave }: { onLeave: () => void }) {
       <header>
         <h1>pulseboard</h1>
         <StatusLine />
+        <AccessLine onToken={onToken} />
         <button type="button" className="link leave" onClick={onLeave}>
           leave the wall board (esc)
         </button>

@@ -35,7 +35,18 @@ export interface DemoState {
 export interface Outlet {
   canSend: () => boolean;
   send: (events: NewEvent[]) => Promise<Verdicts>;
+  /** Events a second the daemon lets this page send; undefined: any number. */
+  limit: () => number | undefined;
 }
+
+/** What a refused publish says; a lost connection says none of it. */
+interface Failure extends Error {
+  code?: string;
+  retryAfterMs?: number;
+}
+
+/** This page may not send, whatever it sends: trying again is no use. */
+const FINAL = new Set(["unauthorized", "wrong_scope", "wrong_site", "http_401", "http_403"]);
 
 interface Batch {
   events: NewEvent[];
@@ -61,6 +72,8 @@ export class Demo {
   private openBatches = 0;
   private steppedAtMs = 0;
   private sequence = 0;
+  /** Over the daemon's limit: nothing is sent before this. */
+  private heldUntilMs = 0;
   private timer: ReturnType<typeof setInterval> | undefined;
   private readonly outlet: Outlet;
   private readonly run = Math.random().toString(36).slice(2, 10);
@@ -106,6 +119,10 @@ export class Demo {
       return;
     }
     if (this.state.spellUntilMs > 0 && now > this.state.spellUntilMs) this.change({ spellUntilMs: 0 });
+    if (now < this.heldUntilMs) {
+      this.steppedAtMs = now;
+      return;
+    }
     while (this.outlet.canSend() && this.retry[0] && this.retry[0].notBeforeMs <= now) {
       const batch = this.retry.shift();
       if (batch) this.send(batch.events);
@@ -118,7 +135,7 @@ export class Demo {
       return;
     }
     const story = { rate: this.state.rate, spell: this.state.spellUntilMs > now };
-    const due = dueEvents(story.rate, elapsed, now, Math.random);
+    const due = dueEvents(story.rate, this.outlet.limit(), elapsed, now, Math.random);
     for (let sent = 0; sent < due; sent += BATCH) {
       const events: NewEvent[] = [];
       for (let i = sent; i < Math.min(due, sent + BATCH); i++) {
@@ -145,14 +162,31 @@ export class Demo {
           waiting: undefined,
         });
       })
-      .catch((error: Error & { retryAfterMs?: number }) => {
-        this.retry.push({ events, notBeforeMs: Date.now() + (error.retryAfterMs ?? 1_000) });
-        this.change({ waiting: error.message });
-      })
+      .catch((error: Failure) => this.failed(events, error))
       .finally(() => {
         this.openBatches -= 1;
         this.change({ open: this.state.open - events.length });
       });
+  }
+
+  private failed(events: NewEvent[], { code = "", message, retryAfterMs = 1_000 }: Failure): void {
+    const now = Date.now();
+    if (FINAL.has(code)) {
+      this.retry = [];
+      this.stop();
+      this.change({ lastRejection: message });
+      return;
+    }
+    if (code === "batch_exceeds_burst" && events.length > 1) {
+      const middle = Math.ceil(events.length / 2);
+      for (const half of [events.slice(0, middle), events.slice(middle)]) {
+        this.retry.push({ events: half, notBeforeMs: now });
+      }
+    } else {
+      this.retry.push({ events, notBeforeMs: now + retryAfterMs });
+    }
+    if (code === "rate_limited") this.heldUntilMs = Math.max(this.heldUntilMs, now + retryAfterMs);
+    this.change({ waiting: message });
   }
 
   private change(part: Partial<DemoState>): void {

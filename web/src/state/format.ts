@@ -63,10 +63,22 @@ export function clock(tick: number): string {
     .join(":");
 }
 
-/** `12s`, `1m17s`, `2h05m`. */
+/** `12s`, `1m17s`, `2h05m`, `90d`. */
 export function age(seconds: number): string {
   const s = Math.max(0, Math.round(seconds));
   if (s < 60) return `${s}s`;
   if (s < 3_600) return `${Math.floor(s / 60)}m${String(s % 60).padStart(2, "0")}s`;
-  return `${Math.floor(s / 3_600)}h${String(Math.floor((s % 3_600) / 60)).padStart(2, "0")}m`;
+  if (s < 48 * 3_600)
+    return `${Math.floor(s / 3_600)}h${String(Math.floor((s % 3_600) / 60)).padStart(2, "0")}m`;
+  return `${Math.floor(s / 86_400)}d`;
+}
+
+/** Local time of a Unix second, with its day unless that is today: `14:03`, `2026-11-23 14:03`. */
+export function moment(second: number, nowMs: number): string {
+  const at = new Date(second * 1000);
+  if (!Number.isFinite(at.getTime())) return "a time far away";
+  const time = clock(second).slice(0, 5);
+  if (at.toDateString() === new Date(nowMs).toDateString()) return time;
+  const day = [at.getMonth() + 1, at.getDate()].map((part) => String(part).padStart(2, "0"));
+  return `${at.getFullYear()}-${day.join("-")} ${time}`;
 }

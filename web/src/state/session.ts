@@ -1,8 +1,9 @@
 // One page's session: joins the feed to the store, and is what the pages call to change the view.
 
 import { Feed, type FeedEvent } from "../wire/feed";
-import { getAggregates } from "../wire/rest";
 import { roomOf, windowOf } from "../wire/rooms";
+import { allows, readToken } from "../wire/token";
+import { sendLimit } from "./access";
 import { HISTORY_TICKS } from "./columns";
 import { Demo } from "./demo";
 import { follows } from "./room";
@@ -15,6 +16,10 @@ export interface Session {
   setWindow: (window: string) => void;
   togglePause: () => void;
   retryNow: () => void;
+  /** Presents a token; answers what is wrong with it, where that can be seen from here. */
+  offerToken: (pasted: string) => string | undefined;
+  /** Forgets the token and the picture it gave. */
+  forgetToken: () => void;
   start: () => () => void;
 }
 
@@ -61,8 +66,8 @@ export function createSession(origin: string, window: string): Session {
     try {
       // The numbers of a moment come alone; the history that led to them is the newest one's, up to it.
       const [snapshot, newest] = await Promise.all([
-        getAggregates(window, { at: tick }),
-        getAggregates(window, { since: tick - HISTORY_TICKS }),
+        feed.aggregates(window, { at: tick }),
+        feed.aggregates(window, { since: tick - HISTORY_TICKS }),
       ]);
       if (snapshot.tick !== tick) throw new Error("another tick");
       if (store.latest().window === window) store.dispatch({ kind: "rewound", snapshot, newest });
@@ -71,9 +76,22 @@ export function createSession(origin: string, window: string): Session {
     }
   }
 
+  function offerToken(pasted: string): string | undefined {
+    const reading = readToken(pasted);
+    if (reading.wrong !== undefined) return reading.wrong;
+    const { token, claims } = reading;
+    if (!allows(claims.scope, "read"))
+      return `This token may do: ${claims.scope || "nothing"}. Watching needs the scope read.`;
+    const { used } = store.latest().access;
+    store.dispatch({ kind: "offer", claims });
+    feed.offer(token, used !== undefined && used.site !== claims.site);
+    return undefined;
+  }
+
   const demo = new Demo({
     canSend: () => feed.canPublish,
     send: (events) => feed.publish(events),
+    limit: () => sendLimit(store.latest()),
   });
 
   return {
@@ -82,6 +100,12 @@ export function createSession(origin: string, window: string): Session {
     setWindow,
     togglePause: () => store.dispatch({ kind: store.latest().frozen ? "resume" : "pause" }),
     retryNow: () => feed.nudge(),
+    offerToken,
+    forgetToken: () => {
+      demo.stop();
+      feed.forget();
+      store.dispatch({ kind: "forget" });
+    },
     start: () => {
       const nudge = () => {
         if (document.visibilityState === "visible" && store.latest().connection.kind !== "denied")

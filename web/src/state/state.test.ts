@@ -173,7 +173,7 @@ test("polling moves the picture and says so", () => {
     aggregate: aggregate(TICK + 2, { events: 7 }),
     history: history(TICK + 1, [6, 7]),
   });
-  const state = run(start, first, fed({ kind: "polled", snapshot: polled, attempt: 4, retryAtMs: NOW }));
+  const state = run(start, first, fed({ kind: "polled", snapshot: polled, everyMs: 2_000, unopened: true }));
   expect(shownRoom(state)?.history.numbers.events).toEqual([8, 9, 10, 6, 7]);
   expect(statusOf(state, NOW).detail).toBe("every 2 s over REST");
   expect(endName(state)).toBe("now");

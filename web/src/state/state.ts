@@ -3,7 +3,9 @@
 
 import type { FeedEvent } from "../wire/feed";
 import { windowOf } from "../wire/rooms";
+import type { Claims } from "../wire/token";
 import type { Snapshot, Welcome } from "../wire/types";
+import { type Access, NO_ACCESS, refused, taken } from "./access";
 import { clock } from "./format";
 import { applyDelta, applySnapshot, follows, type Room } from "./room";
 
@@ -11,12 +13,14 @@ export type Connection =
   | { kind: "connecting"; attempt: number }
   | { kind: "live" }
   | { kind: "reconnecting"; attempt: number; retryAtMs: number; reason: string }
-  | { kind: "polling"; attempt: number; retryAtMs: number }
-  | { kind: "denied"; code: string; detail: string };
+  /** `slowedUntilMs`: the daemon's limit is reached, and the next question waits. */
+  | { kind: "polling"; everyMs: number; unopened: boolean; slowedUntilMs: number | undefined }
+  | { kind: "denied"; code: string; detail: string; asks: boolean };
 
 export interface State {
   connection: Connection;
   welcome: Pick<Welcome, "node" | "windows" | "auth" | "scope" | "limits"> | undefined;
+  access: Access;
   /** The window chosen; its room may still be on its way. */
   window: string;
   rooms: Record<string, Room>;
@@ -31,6 +35,12 @@ export interface State {
 export type Action =
   | { kind: "feed"; event: FeedEvent; nowMs: number }
   | { kind: "window"; window: string }
+  /** A token was presented; what it says of itself. */
+  | { kind: "offer"; claims: Claims }
+  /** The person has seen why the last token was not taken. */
+  | { kind: "settled" }
+  /** The token is forgotten, and what it let see. */
+  | { kind: "forget" }
   | { kind: "pause" }
   | { kind: "resume"; notice?: string }
   /** The picture of the held moment in another window, and the newest, whose history leads up to it. */
@@ -43,6 +53,7 @@ export function initialState(window: string): State {
   return {
     connection: { kind: "connecting", attempt: 0 },
     welcome: undefined,
+    access: NO_ACCESS,
     window,
     rooms: {},
     frozen: undefined,
@@ -62,6 +73,12 @@ export function reduce(state: State, action: Action): State {
         notice: undefined,
         rooms: watchOnly(state.rooms, action.window),
       };
+    case "offer":
+      return { ...state, access: { ...state.access, offered: action.claims, refusal: undefined } };
+    case "settled":
+      return { ...state, access: { ...state.access, refusal: undefined } };
+    case "forget":
+      return { ...initialState(state.window), connection: state.connection };
     case "pause": {
       const room = state.rooms[state.window];
       return room ? { ...state, frozen: room, notice: undefined } : state;
@@ -87,22 +104,45 @@ function watchOnly(rooms: State["rooms"], window: string): State["rooms"] {
 function feed(state: State, event: FeedEvent, nowMs: number): State {
   switch (event.kind) {
     case "connecting":
-      // Attempts after the first are part of reconnecting or polling: the words on screen stay put.
-      return event.attempt === 0 ? { ...state, connection: { kind: "connecting", attempt: 0 } } : state;
+      // Attempts after the first are part of reconnecting or polling, and one with a token of being denied: the words
+      // on screen stay put.
+      return event.attempt === 0 && !state.access.offered
+        ? { ...state, connection: { kind: "connecting", attempt: 0 } }
+        : state;
     case "lost": {
       const { attempt, retryAtMs, reason } = event;
       return { ...state, connection: { kind: "reconnecting", attempt, retryAtMs, reason } };
     }
-    case "denied":
-      return { ...state, connection: { kind: "denied", code: event.code, detail: event.detail } };
+    case "refused":
+      return { ...state, access: refused(state.access, event.code, event.detail) };
+    case "denied": {
+      const { code, detail, asks } = event;
+      // What a person just tried says more than what the token before it met.
+      const access = state.access.offered ? refused(state.access, code, detail) : state.access;
+      return { ...state, access, connection: { kind: "denied", code, detail, asks } };
+    }
+    case "slowed": {
+      const polling = state.connection.kind === "polling" ? state.connection : POLLING;
+      return { ...state, connection: { ...polling, slowedUntilMs: event.nextAtMs } };
+    }
     case "polled": {
-      const { attempt, retryAtMs } = event;
-      const next = withSnapshot(state, event.snapshot, nowMs);
-      return { ...next, connection: { kind: "polling", attempt, retryAtMs } };
+      const { everyMs, unopened } = event;
+      const next = withSnapshot(letIn(state), event.snapshot, nowMs);
+      return { ...next, connection: { kind: "polling", everyMs, unopened, slowedUntilMs: undefined } };
     }
     case "message":
       return message(state, event.message, nowMs);
   }
+}
+
+const POLLING = { kind: "polling", everyMs: 2_000, unopened: false } as const;
+
+/** The token offered is good. What another site's token showed is not this one's picture. */
+function letIn(state: State): State {
+  const { offered, used } = state.access;
+  const access = taken(state.access);
+  if (!offered || !used || offered.site === used.site) return { ...state, access };
+  return { ...state, access, rooms: {}, frozen: undefined };
 }
 
 function message(
@@ -113,7 +153,8 @@ function message(
   switch (received.op) {
     case "welcome": {
       const { node, windows, auth, scope, limits } = received;
-      return { ...state, welcome: { node, windows, auth, scope, limits } };
+      const next = auth === "ok" ? letIn(state) : state;
+      return { ...next, welcome: { node, windows, auth, scope, limits } };
     }
     case "snapshot":
       return { ...withSnapshot(state, received, nowMs), connection: { kind: "live" } };
@@ -148,6 +189,11 @@ export function isCurrent(state: State): boolean {
   return state.connection.kind === "live" || state.connection.kind === "polling";
 }
 
+/** Whether polling waits for the daemon's limit. */
+export function isSlowed({ connection }: State): boolean {
+  return connection.kind === "polling" && connection.slowedUntilMs !== undefined;
+}
+
 /** Ticks merged lately, or 0: a lag is news for a few seconds only. */
 export function recentLag(room: Room): number {
   const { lagged } = room;
@@ -159,18 +205,6 @@ export function hasEvents(room: Room): boolean {
   return (
     room.aggregate.lastEventAt !== undefined || room.history.numbers.events.some((cell) => (cell ?? 0) > 0)
   );
-}
-
-/** Whether the daemon runs without a key: it says so, or it answers our polls, which carry no token. */
-export function isDevMode(state: State): boolean {
-  return state.welcome ? state.welcome.auth === "dev" : state.connection.kind === "polling";
-}
-
-/** Whether this page may send events: in dev mode everyone may, else the session's scope says. */
-export function mayWrite(state: State): boolean {
-  const { welcome } = state;
-  if (!welcome || isDevMode(state)) return isDevMode(state);
-  return /\b(ingest|admin)\b/.test(welcome.scope);
 }
 
 /** What the time axes call their newest tick. */

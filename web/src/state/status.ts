@@ -36,8 +36,12 @@ export function statusOf(state: State, nowMs: number): Status {
   switch (connection.kind) {
     case "connecting":
       return { light: "lost", word: "connecting", detail: "", stale: room !== undefined };
-    case "denied":
-      return { light: "denied", word: "not allowed", detail: connection.code, stale: true };
+    case "denied": {
+      if (!connection.asks)
+        return { light: "denied", word: "not allowed", detail: connection.code, stale: true };
+      const word = connection.code === "token_expired" ? "token ended" : "token needed";
+      return { light: "lost", word, detail: room ? old : "", stale: true };
+    }
     case "reconnecting": {
       const wait = Math.max(0, Math.ceil((connection.retryAtMs - nowMs) / 1000));
       const next = wait > 0 ? `in ${wait} s` : "now";
@@ -48,13 +52,19 @@ export function statusOf(state: State, nowMs: number): Status {
         stale: true,
       };
     }
-    case "polling":
-      return {
-        light: "late",
-        word: room ? `polling ${clock(room.tick)}` : "polling",
-        detail: "every 2 s over REST",
-        stale: false,
-      };
+    case "polling": {
+      const { slowedUntilMs, everyMs } = connection;
+      const word = room ? `polling ${clock(room.tick)}` : "polling";
+      if (slowedUntilMs === undefined)
+        return {
+          light: "late",
+          word,
+          detail: `every ${Math.round(everyMs / 1000)} s over REST`,
+          stale: false,
+        };
+      const wait = Math.max(0, Math.ceil((slowedUntilMs - nowMs) / 1000));
+      return { light: "late", word, detail: `slowed by the daemon's limit, next in ${wait} s`, stale: false };
+    }
     case "live": {
       if (!room) return { light: "live", word: "live", detail: "", stale: false };
       const lag = recentLag(room);

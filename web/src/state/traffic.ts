@@ -70,10 +70,17 @@ export function nextEvent(story: Story, id: string, random: () => number): NewEv
   };
 }
 
-/** How many events to send now for a rate that swells and stutters like people do. */
-export function dueEvents(rate: number, elapsedMs: number, nowMs: number, random: () => number): number {
+/** How many events to send now for a rate that swells and stutters like people do, but never over a limit. */
+export function dueEvents(
+  rate: number,
+  limit: number | undefined,
+  elapsedMs: number,
+  nowMs: number,
+  random: () => number,
+): number {
   const swell = 1 + 0.2 * Math.sin(nowMs / 9_000) + 0.1 * Math.sin(nowMs / 2_300);
-  const exact = (rate * swell * elapsedMs) / 1_000;
+  const pace = Math.min(rate * swell, limit ?? Number.POSITIVE_INFINITY);
+  const exact = (pace * elapsedMs) / 1_000;
   const floor = Math.floor(exact);
   return floor + (random() < exact - floor ? 1 : 0);
 }

@@ -1,6 +1,6 @@
 // Aggregates, snapshots and deltas for tests, as small as the contract allows.
 
-import type { Aggregate, Cell, Delta, History, Snapshot } from "../wire/types";
+import type { Aggregate, Cell, Delta, History, Snapshot, Welcome } from "../wire/types";
 
 export const TICK = 1_763_884_800;
 
@@ -47,4 +47,26 @@ export function snapshot(tick: number, part: Partial<Snapshot> = {}): Snapshot {
 
 export function delta(tick: number, patch: Record<string, unknown>, part: Partial<Delta> = {}): Delta {
   return { room: "window:5s", tick, base: tick - 1, aggregate: { tick, ...patch }, ...part };
+}
+
+export function welcome(part: Partial<Welcome> = {}): { op: "welcome" } & Welcome {
+  return {
+    op: "welcome",
+    protocol: 1,
+    node: "n",
+    tick: TICK,
+    windows: ["1s", "5s", "60s"],
+    auth: "dev",
+    scope: "read ingest admin",
+    limits: { publishBytes: 1_048_576, rooms: 32 },
+    ...part,
+  };
+}
+
+/** A token that reads well; its signature is nobody's. */
+export function token(claims: Record<string, unknown> = {}): string {
+  const part = (value: object) =>
+    btoa(JSON.stringify(value)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=/g, "");
+  const payload = { sub: "ops", scope: "read", exp: TICK + 3_600, ...claims };
+  return `${part({ alg: "HS256", typ: "JWT" })}.${part(payload)}.c2lnbmF0dXJl`;
 }

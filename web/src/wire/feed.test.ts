@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { snapshot, TICK } from "../test/frames";
+import { snapshot, TICK, welcome } from "../test/frames";
 import { Feed, type FeedEvent } from "./feed";
 
 /** A socket whose other end is the test. */
@@ -10,6 +10,7 @@ class FakeSocket {
   readonly sent: { op: string; [key: string]: unknown }[] = [];
   closed = false;
   onmessage: ((event: { data: unknown }) => void) | null = null;
+  onopen: (() => void) | null = null;
   onclose: ((event: { code: number; reason: string }) => void) | null = null;
 
   constructor(
@@ -31,27 +32,33 @@ class FakeSocket {
     this.onmessage?.({ data: JSON.stringify(message) });
   }
 
-  ends(code: number): void {
-    this.onclose?.({ code, reason: "" });
+  ends(code: number, reason = ""): void {
+    this.onclose?.({ code, reason });
+  }
+
+  /** As a daemon with a key: asks, and lets in. */
+  asks(): void {
+    this.onopen?.();
+    this.says(welcome({ auth: "required", scope: "" }));
+  }
+
+  letsIn(scope = "read"): void {
+    this.says(welcome({ auth: "ok", scope }));
   }
 
   welcomes(): void {
-    this.says({
-      op: "welcome",
-      protocol: 1,
-      node: "n",
-      tick: TICK,
-      windows: ["5s"],
-      auth: "dev",
-      scope: "admin",
-      limits: {},
-    });
+    this.says(welcome());
     this.says({ op: "snapshot", ...snapshot(TICK) });
   }
 }
 
 const newest = () => FakeSocket.all[FakeSocket.all.length - 1] as FakeSocket;
-const json = (status: number, body: object) => ({ ok: status < 400, status, json: async () => body });
+const json = (status: number, body: object, headers: Record<string, string> = {}) => ({
+  ok: status < 400,
+  status,
+  headers: new Headers(headers),
+  json: async () => body,
+});
 
 let events: FeedEvent[];
 let since: number | undefined;
@@ -143,7 +150,7 @@ test("a refusal is said, and not retried", async () => {
   await vi.advanceTimersByTimeAsync(1_000);
   newest().ends(1006);
   await vi.advanceTimersByTimeAsync(60_000);
-  expect(events.at(-1)).toEqual({ kind: "denied", code: "dev_mode_is_local", detail: "no" });
+  expect(events.at(-1)).toEqual({ kind: "denied", code: "dev_mode_is_local", detail: "no", asks: false });
   expect(FakeSocket.all).toHaveLength(2);
 });
 
@@ -208,4 +215,195 @@ test("while polling, events go over REST", async () => {
     accepted: 2,
     duplicates: 1,
   });
+});
+
+const denied = () => events.filter((event) => event.kind === "denied");
+const ops = (socket: FakeSocket) => socket.sent.map((message) => message.op);
+
+test("a daemon that asks for a token is left until there is one", async () => {
+  newest().asks();
+  expect(denied()).toMatchObject([{ code: "unauthorized", asks: true }]);
+  expect(FakeSocket.all[0]?.closed).toBe(true);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(FakeSocket.all).toHaveLength(1);
+  feed.offer("t.o.k");
+  newest().asks();
+  expect(newest().sent).toEqual([{ op: "auth", token: "t.o.k" }]);
+  newest().letsIn();
+  expect(ops(newest())).toEqual(["auth", "subscribe"]);
+  expect(newest().url).not.toContain("t.o.k");
+  expect(newest().protocol).toBe("pulseboard.v1");
+});
+
+test("the token is presented again after a loss, without asking anyone", async () => {
+  newest().asks();
+  feed.offer("t.o.k");
+  newest().asks();
+  newest().letsIn();
+  newest().says({ op: "snapshot", ...snapshot(TICK) });
+  since = TICK;
+  newest().ends(1012);
+  await vi.advanceTimersByTimeAsync(1_000);
+  newest().asks();
+  newest().letsIn();
+  expect(newest().sent).toEqual([
+    { op: "auth", token: "t.o.k" },
+    { op: "subscribe", rooms: ["window:5s"], since: { "window:5s": TICK } },
+  ]);
+  expect(denied()).toHaveLength(1);
+});
+
+test("a token in dev mode goes nowhere", () => {
+  feed.offer("t.o.k");
+  newest().welcomes();
+  expect(ops(newest())).toEqual(["subscribe"]);
+});
+
+function inside(): FakeSocket {
+  newest().asks();
+  feed.offer("first");
+  newest().asks();
+  newest().letsIn();
+  newest().says({ op: "snapshot", ...snapshot(TICK) });
+  events.length = 0;
+  return newest();
+}
+
+test("a renewal goes over the open socket, and what is watched goes on", () => {
+  const socket = inside();
+  feed.offer("second");
+  socket.letsIn("read ingest");
+  expect(ops(socket)).toEqual(["auth", "subscribe", "auth"]);
+  expect(socket.closed).toBe(false);
+  expect(FakeSocket.all).toHaveLength(2);
+  expect(kinds()).toEqual(["message"]);
+});
+
+test("a renewal that is refused leaves the token there was", () => {
+  const socket = inside();
+  since = TICK;
+  feed.offer("bad");
+  socket.says({ op: "error", code: "token_signature", message: "not signed by this daemon" });
+  socket.ends(1008, "token_signature");
+  expect(kinds()).toEqual(["refused", "connecting"]);
+  newest().asks();
+  newest().letsIn();
+  expect(newest().sent).toEqual([
+    { op: "auth", token: "first" },
+    { op: "subscribe", rooms: ["window:5s"], since: { "window:5s": TICK } },
+  ]);
+});
+
+test("a first token that is refused is said with its code, and not tried again", async () => {
+  newest().asks();
+  feed.offer("bad");
+  newest().asks();
+  newest().says({ op: "error", code: "token_algorithm", message: "another algorithm" });
+  expect(denied().at(-1)).toEqual({
+    kind: "denied",
+    code: "token_algorithm",
+    detail: "another algorithm",
+    asks: true,
+  });
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(FakeSocket.all).toHaveLength(2);
+  feed.nudge();
+  newest().asks();
+  expect(ops(newest())).toEqual([]);
+});
+
+test("a socket closed at its token's end asks for another, and resumes by tick with it", () => {
+  const socket = inside();
+  since = TICK;
+  socket.ends(1008, "token_expired");
+  expect(denied()).toMatchObject([{ code: "token_expired", asks: true }]);
+  feed.offer("second");
+  newest().asks();
+  newest().letsIn();
+  expect(newest().sent).toEqual([
+    { op: "auth", token: "second" },
+    { op: "subscribe", rooms: ["window:5s"], since: { "window:5s": TICK } },
+  ]);
+});
+
+test("a refused renewal and an ended token together do not go round in circles", async () => {
+  const socket = inside();
+  feed.offer("bad");
+  socket.says({ op: "error", code: "token_signature", message: "no" });
+  socket.ends(1008, "token_signature");
+  newest().asks();
+  newest().says({ op: "error", code: "token_expired", message: "over" });
+  newest().ends(1008, "token_expired");
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(FakeSocket.all).toHaveLength(3);
+  expect(denied()).toMatchObject([{ code: "token_expired", asks: true }]);
+});
+
+test("a token without the scope read is no use here", () => {
+  newest().asks();
+  feed.offer("t.o.k");
+  newest().asks();
+  newest().letsIn("ingest");
+  expect(denied().at(-1)).toMatchObject({ code: "wrong_scope", asks: true });
+  expect(ops(newest())).toEqual(["auth"]);
+});
+
+test("a token of another site is shown on a new socket", () => {
+  const socket = inside();
+  feed.offer("other", true);
+  expect(socket.closed).toBe(true);
+  newest().asks();
+  expect(newest().sent).toEqual([{ op: "auth", token: "other" }]);
+});
+
+test("a room that is refused is said, one that is refused for now is asked for again", async () => {
+  newest().says(welcome());
+  newest().says({ op: "error", room: "window:5s", code: "too_many_views", message: "full", retryAfterMs: 5 });
+  expect(events.at(-1)?.kind).toBe("lost");
+  await vi.advanceTimersByTimeAsync(1_000);
+  newest().says(welcome());
+  newest().says({ op: "error", room: "window:5s", code: "not_available", message: "not here" });
+  expect(events.at(-1)).toEqual({ kind: "denied", code: "not_available", detail: "not here", asks: false });
+});
+
+test("polling carries the token in a header, and asks for one when it is refused", async () => {
+  rest.mockImplementation(async (_url: string, { headers }: { headers: Record<string, string> }) =>
+    headers.authorization === "Bearer good"
+      ? json(200, snapshot(TICK + 1))
+      : json(401, { code: headers.authorization ? "token_signature" : "unauthorized", detail: "no" }),
+  );
+  newest().ends(1006);
+  await vi.advanceTimersByTimeAsync(1_000);
+  newest().ends(1006);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(denied().at(-1)).toMatchObject({ code: "unauthorized", asks: true });
+  feed.offer("bad");
+  await vi.advanceTimersByTimeAsync(0);
+  expect(denied().at(-1)).toMatchObject({ code: "token_signature", asks: true });
+  feed.offer("good");
+  await vi.advanceTimersByTimeAsync(0);
+  expect(events.at(-1)).toMatchObject({ kind: "polled", unopened: true });
+  expect(rest.mock.calls.some(([url]) => /good|bad/.test(String(url)))).toBe(false);
+});
+
+test("the daemon's limit slows polling down, says until when, and lets it recover", async () => {
+  let limited = true;
+  rest.mockImplementation(async () =>
+    limited
+      ? json(429, { code: "rate_limited", detail: "100 a minute" }, { "retry-after": "7" })
+      : json(200, snapshot(TICK + 1)),
+  );
+  newest().ends(1006);
+  await vi.advanceTimersByTimeAsync(1_000);
+  newest().ends(1006);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(events.at(-1)).toEqual({ kind: "slowed", nextAtMs: Date.now() + 7_000 });
+  limited = false;
+  await vi.advanceTimersByTimeAsync(6_900);
+  expect(rest).toHaveBeenCalledTimes(1);
+  await vi.advanceTimersByTimeAsync(100);
+  const polled = () => events.filter((event) => event.kind === "polled");
+  expect(polled()[0]).toMatchObject({ everyMs: 3_400 });
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(polled().at(-1)).toMatchObject({ everyMs: 2_000 });
 });

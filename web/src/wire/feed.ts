@@ -1,55 +1,71 @@
 // The connection to the daemon: one socket, retried for ever with backoff, and REST polling for as long as a socket
-// cannot be had. It keeps no numbers; it asks `sinceOf` where to resume and hands every message on.
+// cannot be had. It presents the token, keeps no numbers, asks `sinceOf` where to resume and hands every message on.
 // Only this folder touches WebSocket or fetch.
 
 import { backoffMs } from "./backoff";
+import { Credentials } from "./credentials";
 import { decode } from "./decode";
-import { getAggregates, postEvents, Refused } from "./rest";
-import { windowOf } from "./rooms";
-import type { ClientMessage, NewEvent, ServerMessage, Snapshot, Verdicts } from "./types";
+import { Poller } from "./poller";
+import { NotTaken, Publishes } from "./publishes";
+import { getAggregates, postEvents, type Refused } from "./rest";
+import { allows } from "./token";
+import type {
+  ClientMessage,
+  ErrorMessage,
+  NewEvent,
+  ServerMessage,
+  Snapshot,
+  Verdicts,
+  Welcome,
+} from "./types";
 
 const SUBPROTOCOL = "pulseboard.v1";
 /** A socket that opens but says nothing (a proxy that swallows upgrades) is given up after this. */
 const WELCOME_TIMEOUT_MS = 5_000;
 /** A subscribed room moves every second: past this much silence we ask, and past it again we leave. */
 const SILENCE_MS = 5_000;
-const POLL_MS = 2_000;
 /** Attempts without a welcome before REST is tried: one may be bad luck. */
 const ATTEMPTS_BEFORE_POLLING = 2;
-/** Batches sent and not yet answered; the daemon pauses our reading past 64. */
-const MAX_IN_FLIGHT = 32;
 const POLICY_CLOSE = 1008;
-/** Answers that asking again does not change: no token, not this machine, no such window. */
-const REFUSALS = new Set([401, 403, 422]);
+const NEEDED = "this daemon answers those who present a token";
 
 export type FeedEvent =
   | { kind: "connecting"; attempt: number }
   | { kind: "message"; message: ServerMessage }
   | { kind: "lost"; attempt: number; retryAtMs: number; reason: string }
-  | { kind: "polled"; snapshot: Snapshot; retryAtMs: number; attempt: number }
-  | { kind: "denied"; code: string; detail: string };
+  /** `unopened`: REST answers, and yet no socket opens. */
+  | { kind: "polled"; snapshot: Snapshot; everyMs: number; unopened: boolean }
+  /** Polling waits for the daemon's limit. */
+  | { kind: "slowed"; nextAtMs: number }
+  /** The token offered was not taken; the one before it holds. */
+  | { kind: "refused"; code: string; detail: string }
+  /** The daemon does not answer us. `asks`: it would with a token, or another one. */
+  | { kind: "denied"; code: string; detail: string; asks: boolean };
 
-interface Pending {
-  resolve: (verdicts: Verdicts) => void;
-  reject: (error: Error) => void;
+/** Whether a code of the daemon is about the token, not about what was asked. */
+function isAboutToken(code: string): boolean {
+  return (
+    code === "unauthorized" || code === "wrong_scope" || code === "wrong_site" || code.startsWith("token_")
+  );
 }
 
-/** A publish the daemon did not take now; `retryAfterMs` says when to come back. */
-export class NotTaken extends Error {
-  readonly code: string;
-  readonly retryAfterMs: number;
-
-  constructor(code: string, message: string, retryAfterMs: number) {
-    super(message);
-    this.code = code;
-    this.retryAfterMs = retryAfterMs;
-  }
+/** The code a close gives as its reason, where it is one. */
+function codeOf(reason: string): string | undefined {
+  return isAboutToken(reason) ? reason : undefined;
 }
 
 export class Feed {
   private socket: WebSocket | undefined;
   private room: string;
+  private opened = false;
   private welcomed = false;
+  /** A token was sent and not yet answered. */
+  private presented = false;
+  /** A renewal was not taken on this socket: a close that follows is about it, not about the token before. */
+  private renewalRefused = false;
+  /** What the daemon complained about last, on this socket: a close says less. */
+  private complaint: ErrorMessage | undefined;
+  private devMode = false;
   private failures = 0;
   private attempt = 0;
   private polling = false;
@@ -59,7 +75,9 @@ export class Feed {
   private heardAtMs = 0;
   private asked = false;
   private timers = new Map<string, ReturnType<typeof setTimeout>>();
-  private pending = new Map<number, Pending>();
+  private readonly publishes = new Publishes();
+  private readonly credentials = new Credentials();
+  private readonly poller: Poller;
   private readonly url: string;
   private readonly emit: (event: FeedEvent) => void;
   private readonly sinceOf: (room: string) => number | undefined;
@@ -74,6 +92,19 @@ export class Feed {
     this.room = room;
     this.emit = emit;
     this.sinceOf = sinceOf;
+    this.poller = new Poller(this.credentials, sinceOf, {
+      answered: (snapshot, everyMs) => {
+        this.polling = true;
+        this.credentials.taken();
+        this.emit({ kind: "polled", snapshot, everyMs, unopened: !this.opened });
+      },
+      slowed: (nextAtMs) => {
+        this.polling = true;
+        this.emit({ kind: "slowed", nextAtMs });
+      },
+      refused: (refusal) => this.refusedByRest(refusal),
+      failed: () => this.pollingFailed(),
+    });
   }
 
   start(): void {
@@ -83,7 +114,7 @@ export class Feed {
 
   stop(): void {
     this.stopped = true;
-    this.polling = false;
+    this.endPolling();
     for (const timer of this.timers.values()) clearTimeout(timer);
     this.timers.clear();
     this.drop();
@@ -100,6 +131,25 @@ export class Feed {
     this.connect();
   }
 
+  /**
+   * Presents a token: on the open socket, where there is one, without touching what it shows. `afresh`: on a new one,
+   * for a token that may see something else.
+   */
+  offer(token: string, afresh = false): void {
+    const wasPolling = this.polling || this.failures >= ATTEMPTS_BEFORE_POLLING;
+    this.credentials.offer(token);
+    if (afresh) this.drop();
+    if (this.welcomed) this.present();
+    else if (!this.presented) this.nudge();
+    if (!this.welcomed && wasPolling) this.poller.start(this.room);
+  }
+
+  /** Forgets the token and leaves. */
+  forget(): void {
+    this.credentials.forget();
+    this.deny("unauthorized", NEEDED, true);
+  }
+
   /** Watches another room instead; resumes where `sinceOf` says. */
   watch(room: string): void {
     if (room === this.room) return;
@@ -109,8 +159,7 @@ export class Feed {
       this.send({ op: "unsubscribe", rooms: [before] });
       this.subscribe();
     } else if (this.polling) {
-      this.clear("poll");
-      void this.poll();
+      this.poller.start(room);
     }
   }
 
@@ -119,21 +168,24 @@ export class Feed {
     if (this.welcomed) this.subscribe();
   }
 
+  /** A snapshot over REST, for what the socket is not asked: a moment of the past. */
+  aggregates(window: string, ask: { since?: number; at?: number }): Promise<Snapshot> {
+    return getAggregates(this.credentials.headers(), window, ask);
+  }
+
   get canPublish(): boolean {
-    return (this.welcomed || this.polling) && this.pending.size < MAX_IN_FLIGHT;
+    return (this.welcomed || this.polling) && this.publishes.hasRoom;
   }
 
   /** Sends events on the socket, or over REST while polling; settles with the daemon's verdicts. */
   publish(events: NewEvent[]): Promise<Verdicts> {
     if (this.welcomed) {
       const id = this.nextId++;
-      return new Promise((resolve, reject) => {
-        this.pending.set(id, { resolve, reject });
-        this.send({ op: "publish", id, events });
-      });
+      this.send({ op: "publish", id, events });
+      return this.publishes.sent(id);
     }
-    if (this.polling) return postEvents(events);
-    return Promise.reject(new NotTaken("offline", "no connection", 1_000));
+    if (this.polling) return postEvents(this.credentials.headers(), events);
+    return Promise.reject(new NotTaken("offline", "no connection"));
   }
 
   private connect(): void {
@@ -147,7 +199,11 @@ export class Feed {
       return;
     }
     this.socket = socket;
-    this.after("welcome", WELCOME_TIMEOUT_MS, () => this.leave("the daemon says nothing"));
+    this.opened = false;
+    this.awaitWelcome();
+    socket.onopen = () => {
+      this.opened = true;
+    };
     socket.onmessage = (event) => {
       if (socket === this.socket) this.receive(decode(event.data));
     };
@@ -156,35 +212,97 @@ export class Feed {
     };
   }
 
+  private awaitWelcome(): void {
+    this.after("welcome", WELCOME_TIMEOUT_MS, () => this.leave("the daemon says nothing"));
+  }
+
   private receive(message: ServerMessage | undefined): void {
     if (!message) return;
     this.heardAtMs = Date.now();
     this.asked = false;
     if (message.op === "welcome") {
-      this.clear("welcome");
-      this.clear("poll");
-      this.welcomed = true;
-      this.polling = false;
-      this.failures = 0;
-      this.subscribe();
-      this.listen();
-    } else if (message.op === "snapshot") {
+      this.emit({ kind: "message", message });
+      this.welcome(message);
+      return;
+    }
+    if (message.op === "snapshot") {
       // A daemon that greets and then fails is still failing: only a picture ends the backoff.
       this.attempt = 0;
     } else if (message.op === "ack" || (message.op === "error" && message.id !== undefined)) {
-      this.settle(message);
+      this.publishes.settle(message);
+      return;
+    } else if (message.op === "error") {
+      this.complained(message);
       return;
     }
     this.emit({ kind: "message", message });
   }
 
-  private settle(message: ServerMessage): void {
-    if (message.op !== "ack" && message.op !== "error") return;
-    const pending = this.pending.get(message.id ?? -1);
-    if (!pending) return;
-    this.pending.delete(message.id ?? -1);
-    if (message.op === "ack") pending.resolve(message);
-    else pending.reject(new NotTaken(message.code, message.message, message.retryAfterMs ?? 1_000));
+  /** Something was refused that was no publish: the token, or the room. */
+  private complained(complaint: ErrorMessage): void {
+    const { code, message, room, retryAfterMs } = complaint;
+    const aboutToken = isAboutToken(code);
+    if (aboutToken) this.complaint = complaint;
+    if (aboutToken && (this.presented || !this.welcomed)) this.notTaken(code, message);
+    else if (room === this.room && retryAfterMs === undefined) this.deny(code, message, aboutToken);
+    else if (room === this.room) this.leave(message);
+  }
+
+  private welcome({ auth, scope }: Welcome): void {
+    this.clear("welcome");
+    this.devMode = auth === "dev";
+    if (auth === "required") {
+      if (this.credentials.token === undefined) {
+        this.deny("unauthorized", NEEDED, true);
+        return;
+      }
+      this.awaitWelcome();
+      this.present();
+      return;
+    }
+    this.presented = false;
+    this.complaint = undefined;
+    if (auth === "ok" && !allows(scope, "read")) {
+      this.drop();
+      this.notTaken("wrong_scope", `watching needs the scope read; this token has: ${scope || "none"}`);
+      return;
+    }
+    if (auth === "ok") this.credentials.taken();
+    this.endPolling();
+    this.failures = 0;
+    // A renewal is answered by a welcome too: what is watched goes on.
+    if (this.welcomed) return;
+    this.welcomed = true;
+    this.subscribe();
+    this.listen();
+  }
+
+  private present(): void {
+    const { token } = this.credentials;
+    if (token === undefined) return;
+    this.presented = true;
+    this.send({ op: "auth", token });
+  }
+
+  /** The token presented is no good: the one before it goes on, or a person has to bring another. */
+  private notTaken(code: string, detail: string): void {
+    this.presented = false;
+    if (this.credentials.refused()) {
+      this.renewalRefused = this.socket !== undefined;
+      this.emit({ kind: "refused", code, detail });
+      this.nudge();
+    } else this.deny(code, detail, true);
+  }
+
+  private refusedByRest({ problem, asksForToken }: Refused): void {
+    if (asksForToken) this.notTaken(problem.code, problem.detail);
+    else this.deny(problem.code, problem.detail, false);
+    if (!this.stopped && !this.welcomed) this.poller.start(this.room);
+  }
+
+  private deny(code: string, detail: string, asks: boolean): void {
+    this.stop();
+    this.emit({ kind: "denied", code, detail, asks });
   }
 
   private subscribe(): void {
@@ -218,28 +336,35 @@ export class Feed {
     const socket = this.socket;
     this.socket = undefined;
     this.welcomed = false;
+    this.presented = false;
+    this.renewalRefused = false;
+    this.complaint = undefined;
     this.clear("welcome");
     this.clear("silence");
     if (socket) {
+      socket.onopen = null;
       socket.onmessage = null;
       socket.onclose = null;
       socket.close();
     }
-    for (const pending of this.pending.values()) {
-      pending.reject(new NotTaken("offline", "the connection was lost before the answer", 1_000));
-    }
-    this.pending.clear();
+    this.publishes.giveBack();
   }
 
   private closed(code: number, reason: string): void {
-    const greeted = this.welcomed;
+    const { welcomed: greeted, renewalRefused, complaint, devMode } = this;
     this.drop();
     if (code === POLICY_CLOSE) {
-      this.stop();
-      this.emit({ kind: "denied", code: "policy", detail: reason || "the daemon closed the connection" });
-      return;
-    }
-    if (code === 1001 || code === 1012) this.lost("the daemon is restarting");
+      const said =
+        complaint?.message ?? (codeOf(reason) || !reason ? "the daemon closed the connection" : reason);
+      if (renewalRefused) this.connect();
+      else if (devMode) this.deny("policy", said, false);
+      // A session that was let in and is closed has outlived its token.
+      else
+        this.notTaken(
+          complaint?.code ?? codeOf(reason) ?? (greeted ? "token_expired" : "unauthorized"),
+          said,
+        );
+    } else if (code === 1001 || code === 1012) this.lost("the daemon is restarting");
     else if (greeted) this.lost(reason || "the connection was lost");
     else this.lost(`no answer from ${new URL(this.url).host}`);
   }
@@ -253,44 +378,19 @@ export class Feed {
     this.after("retry", waitMs, () => this.connect());
     if (this.polling) return;
     this.emit({ kind: "lost", attempt: this.attempt, retryAtMs: this.retryAtMs, reason });
-    if (this.failures >= ATTEMPTS_BEFORE_POLLING) void this.poll();
+    if (this.failures >= ATTEMPTS_BEFORE_POLLING) this.poller.start(this.room);
   }
 
-  /** One poll, and the next in two seconds for as long as there is neither socket nor refusal. */
-  private async poll(): Promise<void> {
-    this.clear("poll");
-    const room = this.room;
-    const since = this.sinceOf(room);
-    try {
-      const snapshot = await getAggregates(windowOf(room), since === undefined ? {} : { since });
-      if (this.stopped || this.welcomed) return;
-      this.polling = true;
-      if (room === this.room) {
-        this.emit({
-          kind: "polled",
-          snapshot: { ...snapshot, room },
-          attempt: this.attempt,
-          retryAtMs: this.retryAtMs,
-        });
-      }
-      this.after("poll", POLL_MS, () => void this.poll());
-    } catch (error) {
-      if (this.stopped || this.welcomed) return;
-      if (error instanceof Refused && REFUSALS.has(error.problem.status)) {
-        this.stop();
-        this.emit({ kind: "denied", code: error.problem.code, detail: error.problem.detail });
-        return;
-      }
-      if (this.polling) {
-        this.polling = false;
-        this.emit({
-          kind: "lost",
-          attempt: this.attempt,
-          retryAtMs: this.retryAtMs,
-          reason: "the daemon does not answer",
-        });
-      }
-    }
+  private pollingFailed(): void {
+    if (!this.polling) return;
+    this.polling = false;
+    const { attempt, retryAtMs } = this;
+    this.emit({ kind: "lost", attempt, retryAtMs, reason: "the daemon does not answer" });
+  }
+
+  private endPolling(): void {
+    this.polling = false;
+    this.poller.stop();
   }
 
   private send(message: ClientMessage): void {

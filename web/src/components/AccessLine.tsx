@@ -1,0 +1,43 @@
+// One line about the token, where there is something to say: it is wanted, or it soon ends. On the page and the wall.
+
+import { endsSoonS, isAsking } from "../state/access";
+import { age } from "../state/format";
+import { useDashboard } from "../state/hooks";
+
+export function AccessLine({ onToken }: { onToken: () => void }) {
+  const state = useDashboard();
+  const ends = endsSoonS(state);
+  if (isAsking(state)) {
+    const { connection } = state;
+    const ended = connection.kind === "denied" && connection.code === "token_expired";
+    return (
+      <Line
+        text={ended ? "the token has ended; a new one goes on from here" : "the daemon asks for a token"}
+        button="give a token"
+        urgent
+        onClick={onToken}
+      />
+    );
+  }
+  if (ends === undefined) return null;
+  const text = ends > 0 ? `the token ends in ${age(ends)}` : "the token ends now";
+  return <Line text={text} button="renew" urgent={ends < 60} onClick={onToken} />;
+}
+
+interface LineProps {
+  text: string;
+  button: string;
+  urgent: boolean;
+  onClick: () => void;
+}
+
+function Line({ text, button, urgent, onClick }: LineProps) {
+  return (
+    <span className={`access${urgent ? " warn" : ""}`}>
+      <span>{text}</span>
+      <button type="button" className="link" onClick={onClick}>
+        {button}
+      </button>
+    </span>
+  );
+}
