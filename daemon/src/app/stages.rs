@@ -15,7 +15,7 @@ use super::data_dir::DataDir;
 use super::edge;
 use super::greeting::Greeting;
 use super::watchdog::Pulse;
-use super::wiring::{Counted, Log, Publisher, Sockets, Windows};
+use super::wiring::{self, Counted, Log, Publisher, Sockets, Windows};
 use crate::aggregate::{self, window_name};
 use crate::api::metrics::Metrics;
 use crate::api::{self, Stages};
@@ -214,10 +214,12 @@ fn build(
         windows_secs,
         grace_ms: config.general.frame_grace_ms as u64,
         routes_per_tick: config.limits.routes,
+        views: config.limits.views,
     };
     let source = Counted(journal.tail(store.applied_seq() + 1));
+    let past = Arc::new(wiring::Kept(journal.clone()));
     let sink = Arc::new(Sockets { hub: Arc::clone(&hub), clock: clock.clone() });
-    let aggregator = aggregate::spawn(source, clock.clone(), settings, store, sink)
+    let aggregator = aggregate::spawn(source, past, clock.clone(), settings, store, sink)
         .map_err(|error| StartError::Failed(error.to_string()))?;
     let views = aggregator.views();
     hub.attach(Arc::new(Windows(views.clone())));

@@ -246,7 +246,7 @@ sections! {
         /// Rooms of a socket.
         rooms_per_socket: Count = "32" [1..=1_000];
         /// Filtered views, all together.
-        views: Count = "64" [0..=10_000] later "filtered views";
+        views: Count = "64" [0..=10_000];
         /// Routes a tick tells apart. The rest is counted under other routes.
         routes: Count = "20000" [1..=1_000_000];
         /// The journal on disk while a shared store is away. Past it: 503 spool_full.
