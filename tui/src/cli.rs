@@ -14,6 +14,9 @@ Examples:
   pulseboard --once --json --window 60s          one snapshot for a script
   pulseboard replay access.log --speed max       send an access log through it";
 
+/// Where the options stand that say which daemon: after a command's own.
+const CONNECTION: usize = 100;
+
 /// Watch a Pulseboard daemon live, or work with it from the command line.
 #[derive(Debug, Parser)]
 #[command(
@@ -24,19 +27,27 @@ Examples:
     disable_help_flag = true
 )]
 pub struct Cli {
-    /// Where the daemon listens, or PULSEBOARD_URL
+    /// Where the daemon is, or PULSEBOARD_URL
     #[arg(
         long,
         global = true,
         env = "PULSEBOARD_URL",
         hide_env = true,
+        display_order = CONNECTION,
         default_value = "http://127.0.0.1:3000",
         value_name = "URL"
     )]
     pub url: String,
 
     /// The token; rather set PULSEBOARD_TOKEN, since `ps` shows this to everyone
-    #[arg(long, global = true, env = "PULSEBOARD_TOKEN", hide_env = true, value_name = "JWT")]
+    #[arg(
+        long,
+        global = true,
+        env = "PULSEBOARD_TOKEN",
+        hide_env = true,
+        display_order = CONNECTION,
+        value_name = "JWT"
+    )]
     pub token: Option<String>,
 
     /// A file that holds it, read anew each time, or PULSEBOARD_TOKEN_FILE
@@ -45,12 +56,20 @@ pub struct Cli {
         global = true,
         env = "PULSEBOARD_TOKEN_FILE",
         hide_env = true,
+        display_order = CONNECTION,
         value_name = "FILE"
     )]
     pub token_file: Option<PathBuf>,
 
-    /// Authorities for https (PEM) in place of the system's, or PULSEBOARD_CA_FILE
-    #[arg(long, global = true, env = "PULSEBOARD_CA_FILE", hide_env = true, value_name = "FILE")]
+    /// Authorities to trust over https (PEM file), or PULSEBOARD_CA_FILE
+    #[arg(
+        long,
+        global = true,
+        env = "PULSEBOARD_CA_FILE",
+        hide_env = true,
+        display_order = CONNECTION,
+        value_name = "FILE"
+    )]
     pub ca_file: Option<PathBuf>,
 
     /// Print one snapshot and exit
@@ -69,7 +88,7 @@ pub struct Cli {
     #[arg(long, value_enum, value_name = "STYLE")]
     pub charts: Option<Charts>,
 
-    /// The colours; the default follows the terminal
+    /// The colours
     #[arg(long, value_enum, value_name = "THEME")]
     pub theme: Option<ThemeName>,
 
@@ -90,6 +109,8 @@ pub enum Command {
     Load(commands::load::Args),
     /// Send an access log or a file of events
     Replay(commands::replay::Args),
+    /// Mint a token with the daemon's secret
+    Token(commands::token::Args),
     /// Print a shell's completions
     Completions(commands::completions::Args),
     /// Print the manual page

@@ -10,4 +10,5 @@ mod progress;
 pub mod replay;
 pub mod say;
 mod stop;
+pub mod token;
 pub mod traffic;

@@ -44,13 +44,16 @@ async fn dispatch(mut cli: Cli) -> anyhow::Result<ExitCode> {
         // These talk to no daemon.
         Some(Command::Completions(args)) => return commands::completions::run(&args),
         Some(Command::Man(args)) => return commands::man::run(args),
+        Some(Command::Token(args)) => return commands::token::run(args),
         other => other,
     };
     let target = target(&cli)?;
     match command {
         Some(Command::Load(args)) => commands::load::run(args, &target).await,
         Some(Command::Replay(args)) => commands::replay::run(args, &target).await,
-        Some(Command::Completions(_) | Command::Man(_)) => unreachable!("done above"),
+        Some(Command::Completions(_) | Command::Man(_) | Command::Token(_)) => {
+            unreachable!("done above")
+        }
         None if cli.once => once::run(&target, &cli.window, cli.json).await,
         None => app::run(target, app::Options::from_cli(&cli)).await,
     }

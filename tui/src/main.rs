@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use pulseboard_tui::cli::Cli;
+use pulseboard_tui::commands::token::SecretError;
 use pulseboard_tui::target::TargetError;
 
 fn main() -> ExitCode {
@@ -14,7 +15,8 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
-            if error.is::<TargetError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            let is_usage = error.is::<TargetError>() || error.is::<SecretError>();
+            if is_usage { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
