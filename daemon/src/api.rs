@@ -4,6 +4,7 @@
 //! Routing and the shapes of answers only; every number comes from a stage's read side. Queries
 //! that may touch disk run off the async threads. Built by [`crate::app`].
 
+pub mod accept;
 pub mod assets;
 pub mod events;
 pub mod export;
@@ -13,6 +14,7 @@ pub mod problem;
 pub mod query;
 pub mod windows;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -53,6 +55,8 @@ pub struct Stages {
     pub clock: Clock,
     /// How routes are normalised, in filters too.
     pub normaliser: Arc<Normaliser>,
+    /// Where everything is kept; asked how full its disk is.
+    pub data_dir: PathBuf,
     /// Files under way.
     pub exports: export::Exports,
     /// What `/metrics` renders.
@@ -163,13 +167,17 @@ async fn blocking<T: serde::Serialize + Send + 'static>(
     match answer.await {
         Ok(Ok(response)) => response,
         Ok(Err(problem)) => problem.into_response(),
-        Err(_) => Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "the query failed; the daemon's log says why",
-        )
-        .into_response(),
+        Err(_) => internal(),
     }
+}
+
+fn internal() -> Response {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "the query failed; the daemon's log says why",
+    )
+    .into_response()
 }
 
 async fn get_events(State(stages): Shared, caller: From, uri: Uri) -> Response {
@@ -194,7 +202,7 @@ async fn get_export(State(stages): Shared, caller: From, request: Request<Body>)
     };
     match asked() {
         Ok(asked) => {
-            let gzip = assets::accepts(request.headers(), "gzip");
+            let gzip = accept::coding(request.headers(), "gzip");
             let (journal, now_ms) = (&stages.journal, stages.clock.now_ms());
             stages.exports.answer(journal, asked, request.method(), gzip, now_ms)
         }
@@ -205,8 +213,8 @@ async fn get_export(State(stages): Shared, caller: From, request: Request<Body>)
 async fn get_aggregates(State(stages): Shared, caller: From, uri: Uri) -> Response {
     blocking(stages, move |stages| {
         let parameters = Parameters::parse(uri.query(), &["window", "since", "at", "filter"])?;
-        windows::all_of_it(&stages.asked(&parameters, &caller)?)?;
-        windows::aggregates(&stages.views, &parameters)
+        let filter = stages.asked(&parameters, &caller)?;
+        windows::aggregates(&stages.views, &filter, &parameters)
     })
     .await
 }
@@ -215,8 +223,8 @@ async fn get_history(State(stages): Shared, caller: From, uri: Uri) -> Response 
     blocking(stages, move |stages| {
         let parameters = Parameters::parse(uri.query(), &["from", "to", "step", "filter"])?;
         stages.settle();
-        windows::all_of_it(&stages.asked(&parameters, &caller)?)?;
-        windows::history(&stages.views, &parameters, stages.clock.now_ms())
+        let filter = stages.asked(&parameters, &caller)?;
+        windows::history(&stages.views, &filter, &parameters, stages.clock.now_ms())
     })
     .await
 }
@@ -226,8 +234,8 @@ async fn get_routes(State(stages): Shared, caller: From, uri: Uri) -> Response {
         let parameters =
             Parameters::parse(uri.query(), &["window", "from", "to", "limit", "sort", "filter"])?;
         stages.settle();
-        windows::all_of_it(&stages.asked(&parameters, &caller)?)?;
-        windows::routes(&stages.views, &parameters, stages.clock.now_ms())
+        let filter = stages.asked(&parameters, &caller)?;
+        windows::routes(&stages.views, &filter, &parameters, stages.clock.now_ms())
     })
     .await
 }
@@ -240,11 +248,16 @@ async fn get_ready(State(stages): Shared) -> Response {
 }
 
 async fn get_metrics(State(stages): Shared, headers: HeaderMap) -> Response {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    let text = stages.metrics.render(&stages);
-    if accept.is_some_and(|accept| accept.contains("application/json")) {
-        return json(StatusCode::OK, &metrics::as_json(&text));
-    }
-    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    ([(header::CONTENT_TYPE, kind)], text).into_response()
+    let form = metrics::Form::preferred(&headers);
+    let rendered = tokio::task::spawn_blocking(move || stages.metrics.render(&stages)).await;
+    let mut response = match (rendered, form) {
+        (Ok(text), metrics::Form::Json) => json(StatusCode::OK, &metrics::as_json(&text)),
+        (Ok(text), metrics::Form::Text) => {
+            let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        (Err(_), _) => internal(),
+    };
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    response
 }

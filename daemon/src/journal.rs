@@ -180,6 +180,8 @@ pub struct Stats {
     pub sync_ns: u64,
     /// Whether the last attempt to get more disk failed for want of space.
     pub disk_full: bool,
+    /// Whether it takes nothing until a store has drained it.
+    pub spool_full: bool,
     /// Damaged blocks known of.
     pub damaged_blocks: u64,
     /// The first hundred of them.
@@ -209,8 +211,7 @@ impl Journal {
     pub fn append(&self, batch: EventBatch) -> Result<Pending, AppendError> {
         debug_assert!(!batch.is_empty(), "an append has at least one event");
         let shared = &self.0.shared;
-        let spool_bytes = shared.options.spool_bytes.unwrap_or(u64::MAX);
-        if shared.counters.disk_bytes.load(Ordering::Relaxed) > spool_bytes {
+        if shared.spool_is_full() {
             return Err(AppendError::SpoolFull);
         }
         let block = block::encode::encode(&batch, false);
@@ -220,6 +221,21 @@ impl Journal {
     /// A reader that pulls from `from_seq` on, or from the oldest event held if that is later.
     pub fn tail(&self, from_seq: u64) -> Tail {
         Tail::new(Arc::clone(&self.0.shared), from_seq.max(1))
+    }
+
+    /// A reader that pulls every event that arrived at or after `arrived_ms` (Unix ms), as far as
+    /// the journal reaches back, then those that come; a few before may be among them.
+    pub fn tail_since(&self, arrived_ms: i64) -> Tail {
+        let next_seq = self.next_seq();
+        let from_seq = self.0.shared.index.read().arrived_since(arrived_ms);
+        self.tail(from_seq.unwrap_or(next_seq).min(next_seq))
+    }
+
+    /// Every event that arrived from then on (Unix ms) is here; `None` when none was ever let go.
+    pub fn kept_from_ms(&self) -> Option<i64> {
+        let index = self.0.shared.index.read();
+        let first_seq = index.first_seq().unwrap_or(1);
+        if first_seq == 1 { None } else { index.oldest_arrival_ms() }
     }
 
     /// Stored events, newest stored first.
@@ -290,6 +306,7 @@ impl Journal {
             syncs: counters.syncs.load(Ordering::Relaxed),
             sync_ns: counters.sync_ns.load(Ordering::Relaxed),
             disk_full: counters.disk_full.load(Ordering::Relaxed),
+            spool_full: shared.spool_is_full(),
             damaged_blocks: counters.damaged.load(Ordering::Relaxed),
             damaged: shared.damaged.lock().clone(),
             trimmed_events: counters.trimmed_events.load(Ordering::Relaxed),

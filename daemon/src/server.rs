@@ -16,11 +16,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 mod connection;
+mod discard;
 pub mod fence;
 pub mod origin;
 mod refusal;
+mod request_id;
 pub mod rlimit;
 
+pub use discard::discard;
 pub use refusal::refusal;
 
 /// How long the accept loop rests when the system has no descriptor left.
@@ -64,7 +67,25 @@ pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
     /// Keeps the connection counted; a socket that was upgraded holds on to it.
-    pub hold: Arc<OwnedSemaphorePermit>,
+    pub hold: Arc<Hold>,
+}
+
+/// A connection's place among those that may be open, and in the count of those that are.
+pub struct Hold {
+    _slot: OwnedSemaphorePermit,
+    open: metrics::Gauge,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.open.decrement(1.0);
+    }
+}
+
+impl std::fmt::Debug for Hold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hold")
+    }
 }
 
 /// Why the daemon cannot listen.
@@ -157,5 +178,8 @@ async fn accept(
 ) -> io::Result<(tokio::net::TcpStream, Peer)> {
     let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, address) = listener.accept().await?;
-    Ok((stream, Peer { address, hold: Arc::new(slot) }))
+    let open = metrics::gauge!("pulseboard_connections");
+    open.increment(1.0);
+    metrics::counter!("pulseboard_connections_total").increment(1);
+    Ok((stream, Peer { address, hold: Arc::new(Hold { _slot: slot, open }) }))
 }

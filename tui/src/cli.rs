@@ -109,6 +109,8 @@ pub enum Command {
     Load(commands::load::Args),
     /// Send an access log or a file of events
     Replay(commands::replay::Args),
+    /// Write stored events to a file or a pipe
+    Export(commands::export::Args),
     /// Mint a token with the daemon's secret
     Token(commands::token::Args),
     /// Print a shell's completions

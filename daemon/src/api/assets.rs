@@ -4,6 +4,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
+use super::accept;
 use super::problem::Problem;
 
 struct Asset {
@@ -80,17 +81,10 @@ impl Asset {
             "no-cache"
         };
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-        let known = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-        let is_known = |etags: &str| {
-            etags.split(',').any(|tag| {
-                let tag = tag.trim();
-                tag == "*" || tag.trim_start_matches("W/") == self.etag
-            })
-        };
-        if known.is_some_and(is_known) {
+        if accept::has_already(request, self.etag) {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
-        let accepts = |coding: &str| accepts(request, coding);
+        let accepts = |coding: &str| accept::coding(request, coding);
         let (body, coding) = match (self.brotli, self.gzip) {
             (Some(brotli), _) if accepts("br") => (brotli, Some("br")),
             (_, Some(gzip)) if accepts("gzip") => (gzip, Some("gzip")),
@@ -101,19 +95,6 @@ impl Asset {
         }
         (headers, body).into_response()
     }
-}
-
-/// Whether `Accept-Encoding` names the coding without refusing it by `q=0`.
-pub(super) fn accepts(request: &HeaderMap, coding: &str) -> bool {
-    let listed = request.get_all(header::ACCEPT_ENCODING).into_iter();
-    listed.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|item| {
-        let mut parts = item.split(';').map(str::trim);
-        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(coding));
-        let refused = parts.any(|parameter| {
-            parameter.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()) == Some(0.0)
-        });
-        named && !refused
-    })
 }
 
 fn content_type(path: &str) -> &'static str {
@@ -128,24 +109,5 @@ fn content_type(path: &str) -> &'static str {
         "woff2" => "font/woff2",
         "txt" => "text/plain; charset=utf-8",
         _ => "application/octet-stream",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request(value: &'static str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
-        headers
-    }
-
-    #[test]
-    fn a_coding_refused_by_q_zero_is_not_sent() {
-        assert!(accepts(&request("gzip, br"), "br"));
-        assert!(accepts(&request("gzip;q=0.5"), "gzip"));
-        assert!(!accepts(&request("gzip, br;q=0"), "br"));
-        assert!(!accepts(&request("identity"), "gzip"));
     }
 }

@@ -63,12 +63,32 @@ impl Check {
     fn failed(detail: impl Into<String>) -> Self {
         Self { status: "failed", detail: detail.into() }
     }
+
+    /// As a metric: 0 ok, 1 degraded, 2 failed.
+    pub fn level(&self) -> f64 {
+        match self.status {
+            "ok" => 0.0,
+            "degraded" => 1.0,
+            _ => 2.0,
+        }
+    }
 }
 
 impl Readiness {
     /// Whether events can be taken now.
     pub fn takes_events(&self) -> bool {
         !self.refuses
+    }
+
+    /// Every check with its name.
+    pub fn checks(&self) -> [(&'static str, &Check); 4] {
+        let checks = &self.checks;
+        [
+            ("journal", &checks.journal),
+            ("store", &checks.store),
+            ("cluster", &checks.cluster),
+            ("clock", &checks.clock),
+        ]
     }
 }
 
@@ -79,6 +99,8 @@ pub fn readiness(stages: &Stages) -> Readiness {
         Check::failed("the daemon is stopping")
     } else if stages.journal.fault().borrow().is_some() {
         Check::failed("a sync failed; the daemon ends and must be started again")
+    } else if journal_stats.spool_full {
+        Check::failed("the journal has reached limits.spool_bytes; events are refused meanwhile")
     } else if journal_stats.disk_full {
         Check::failed("the disk is full; events are refused until there is room")
     } else if stages.dedupe.horizon_ms(stages.clock.now_ms()) <= HORIZON_MS_MIN {
@@ -91,9 +113,16 @@ pub fn readiness(stages: &Stages) -> Readiness {
     } else {
         Check::ok(format!("{} events on disk", journal_stats.events))
     };
-    let behind_ms = stages.views.stats().behind_ms;
+    let views = stages.views.stats();
+    let behind_ms = views.behind_ms;
     let behind = format!("embedded; {} events, {behind_ms} ms behind", lag_events(stages));
-    let store = if behind_ms > BEHIND_MS { Check::degraded(behind) } else { Check::ok(behind) };
+    let store = if views.store_fails {
+        Check::degraded("the last commit failed and is tried again; the daemon's log says why")
+    } else if behind_ms > BEHIND_MS {
+        Check::degraded(behind)
+    } else {
+        Check::ok(behind)
+    };
     let cluster = Check::ok("one instance");
     let clock = match stages.clock.status() {
         ClockStatus::Ok => Check::ok("wall and monotonic time agree"),
@@ -103,10 +132,12 @@ pub fn readiness(stages: &Stages) -> Readiness {
         )),
     };
     let checks = Checks { journal, store, cluster, clock };
-    let all = [&checks.journal, &checks.store, &checks.cluster, &checks.clock];
     let refuses = checks.journal.status == "failed";
-    let status = if all.iter().all(|check| check.status == "ok") { "ready" } else { "degraded" };
-    Readiness { status, checks, refuses }
+    let mut ready = Readiness { status: "ready", checks, refuses };
+    if ready.checks().iter().any(|(_, check)| check.status != "ok") {
+        ready.status = "degraded";
+    }
+    ready
 }
 
 /// Acknowledged events that are not counted yet.

@@ -1,20 +1,29 @@
 //! `/metrics`: Prometheus text, or the same as JSON.
 //!
 //! Stages keep their own counters; they are copied into the recorder when somebody asks. Only
-//! durations are recorded as they happen, in [`Metrics::query`] and by the stages through the
-//! `metrics` macros.
+//! durations are recorded as they happen: by the stages through the `metrics` macros, and those of
+//! answers by [`requests`]. [`names::METRICS`] lists every metric with what it means; nothing is
+//! rendered that is not in it, and everything in it is rendered from the start.
 
+pub mod names;
+mod process;
+pub mod requests;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use http::HeaderMap;
+use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use super::{Stages, health};
+use self::requests::Requests;
+use super::{Stages, accept, health};
 
 /// The recorder's read side.
 #[derive(Clone)]
 pub struct Metrics {
     handle: PrometheusHandle,
+    requests: Arc<Requests>,
 }
 
 impl Metrics {
@@ -25,8 +34,8 @@ impl Metrics {
         let handle = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &seconds)?
             .install_recorder()?;
-        describe();
-        Ok(Self { handle })
+        names::describe();
+        Ok(Self { handle, requests: Arc::default() })
     }
 
     /// Records how long a query took.
@@ -34,82 +43,113 @@ impl Metrics {
         histogram!("pulseboard_store_query_seconds").record(took);
     }
 
+    /// Where the durations of answers are kept.
+    pub fn requests(&self) -> &Requests {
+        &self.requests
+    }
+
     /// Keeps the recorder's buffers of durations short; called every few seconds.
     pub fn upkeep(&self) {
         self.handle.run_upkeep();
     }
 
-    /// Everything as Prometheus text.
+    /// Everything as Prometheus text. Asks the system about the process and the disk: blocking.
     pub fn render(&self, stages: &Stages) -> String {
-        gauge!("pulseboard_uptime_seconds").set(stages.clock.elapsed().as_secs_f64());
-        gauge!("pulseboard_resident_memory_bytes").set(resident_bytes() as f64);
-
-        let ingest = stages.ingest.stats();
-        counter!("pulseboard_events_accepted_total").absolute(ingest.accepted);
-        counter!("pulseboard_events_duplicate_total").absolute(ingest.duplicates);
-        counter!("pulseboard_events_late_total").absolute(ingest.late);
-        for (code, count) in ingest.rejected {
-            counter!("pulseboard_events_rejected_total", "code" => code).absolute(count);
-        }
-
-        let journal = stages.journal.stats();
-        gauge!("pulseboard_journal_bytes").set(journal.disk_bytes as f64);
-        gauge!("pulseboard_journal_events").set(journal.events as f64);
-        gauge!("pulseboard_journal_damaged_blocks").set(journal.damaged_blocks as f64);
-        gauge!("pulseboard_dedupe_horizon_seconds").set(ingest.dedupe_horizon_secs as f64);
-        gauge!("pulseboard_dedupe_ids").set(ingest.dedupe_ids as f64);
-
-        gauge!("pulseboard_store_lag_events").set(health::lag_events(stages) as f64);
-        let views = stages.views.stats();
-        gauge!("pulseboard_store_lag_seconds").set(views.behind_ms as f64 / 1_000.0);
-        gauge!("pulseboard_frame_work_seconds").set(views.frame_work_ms / 1_000.0);
-        counter!("pulseboard_events_skewed_total").absolute(views.skewed_total);
-
-        let hub = stages.hub.counters();
-        gauge!("pulseboard_sockets").set(hub.sockets as f64);
-        counter!("pulseboard_frames_sent_total").absolute(hub.frames_sent);
-        counter!("pulseboard_frames_lagged_total").absolute(hub.frames_lagged);
-        gauge!("pulseboard_exports").set(stages.exports.running() as f64);
-        gauge!("pulseboard_nodes_reporting").set(1.0);
-        counter!("pulseboard_rate_limited_total").absolute(0);
-        self.handle.render()
+        about_the_process(stages);
+        about_events(stages);
+        about_the_journal(stages);
+        about_frames(stages);
+        about_health(stages);
+        let mut text = self.handle.render();
+        process::render_cpu(&mut text);
+        self.requests.render(&mut text);
+        text
     }
 }
 
-fn describe() {
-    describe_gauge!("pulseboard_uptime_seconds", "Seconds since the daemon started.");
-    describe_gauge!("pulseboard_resident_memory_bytes", "Resident memory of the process.");
-    describe_counter!("pulseboard_events_accepted_total", "New events, acknowledged and on disk.");
-    describe_counter!("pulseboard_events_duplicate_total", "Events that had been taken before.");
-    describe_counter!("pulseboard_events_rejected_total", "Events refused, by code.");
-    describe_counter!("pulseboard_events_late_total", "Events over 60 s old when they arrived.");
-    describe_histogram!("pulseboard_ingest_ack_seconds", "From a request's body to its answer.");
-    describe_gauge!("pulseboard_journal_bytes", "Disk the journal takes.");
-    describe_gauge!("pulseboard_journal_events", "Events in the journal.");
-    describe_gauge!("pulseboard_journal_damaged_blocks", "Blocks set aside as damaged.");
-    describe_histogram!("pulseboard_journal_sync_seconds", "Write and sync of one group commit.");
-    describe_gauge!("pulseboard_dedupe_horizon_seconds", "How far back ids are remembered.");
-    describe_gauge!("pulseboard_dedupe_ids", "Ids remembered.");
-    describe_gauge!("pulseboard_store_lag_events", "Acknowledged events not counted yet.");
-    describe_gauge!("pulseboard_store_lag_seconds", "Age of the oldest event not counted yet.");
-    describe_histogram!("pulseboard_store_query_seconds", "Time of REST queries.");
-    describe_gauge!("pulseboard_sockets", "Open sockets.");
-    describe_counter!("pulseboard_frames_sent_total", "Frames sent to sockets.");
-    describe_counter!("pulseboard_frames_lagged_total", "Ticks merged for sockets that lagged.");
-    describe_gauge!("pulseboard_frame_work_seconds", "Time the last frame took to make.");
-    describe_counter!("pulseboard_events_skewed_total", "Events from clocks ahead of ours.");
-    describe_histogram!("pulseboard_tick_delay_seconds", "From a tick's end to its frame.");
-    describe_gauge!("pulseboard_exports", "Exports under way.");
-    describe_gauge!("pulseboard_nodes_reporting", "Instances in the numbers.");
-    describe_counter!("pulseboard_rate_limited_total", "Requests refused by a rate limit.");
+fn about_the_process(stages: &Stages) {
+    let uptime = stages.clock.elapsed().as_secs_f64();
+    gauge!("pulseboard_uptime_seconds").set(uptime);
+    gauge!("pulseboard_start_time_seconds").set(stages.clock.now_ms() as f64 / 1_000.0 - uptime);
+    let version = env!("CARGO_PKG_VERSION");
+    gauge!("pulseboard_build_info", "version" => version).set(1.0);
+    gauge!("pulseboard_resident_memory_bytes").set(process::resident_bytes() as f64);
+    gauge!("pulseboard_threads").set(process::threads() as f64);
+    gauge!("pulseboard_open_files").set(process::open_files() as f64);
+    gauge!("pulseboard_open_files_max").set(process::open_files_max() as f64);
+    if let Some(disk) = process::disk(&stages.data_dir) {
+        gauge!("pulseboard_disk_free_bytes").set(disk.free_bytes as f64);
+        gauge!("pulseboard_disk_size_bytes").set(disk.size_bytes as f64);
+    }
+    gauge!("pulseboard_exports").set(stages.exports.running() as f64);
 }
 
-/// Resident memory as the kernel counts it; 0 where it cannot be read.
-fn resident_bytes() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok();
-    let pages: Option<u64> =
-        pages.and_then(|text| text.split_whitespace().nth(1).and_then(|word| word.parse().ok()));
-    pages.unwrap_or(0) * rustix::param::page_size() as u64
+fn about_events(stages: &Stages) {
+    let ingest = stages.ingest.stats();
+    counter!("pulseboard_events_accepted_total").absolute(ingest.accepted);
+    counter!("pulseboard_events_duplicate_total").absolute(ingest.duplicates);
+    counter!("pulseboard_events_late_total").absolute(ingest.late);
+    counter!("pulseboard_events_skewed_total").absolute(ingest.skewed);
+    for (code, count) in ingest.rejected {
+        counter!("pulseboard_events_rejected_total", "code" => code).absolute(count);
+    }
+    gauge!("pulseboard_inflight_calls").set(ingest.in_flight as f64);
+    gauge!("pulseboard_inflight_bytes").set(ingest.inflight_bytes as f64);
+    gauge!("pulseboard_dedupe_horizon_seconds").set(ingest.dedupe_horizon_secs as f64);
+    gauge!("pulseboard_dedupe_ids").set(ingest.dedupe_ids as f64);
+    gauge!("pulseboard_dedupe_bytes").set(ingest.dedupe_bytes as f64);
+}
+
+fn about_the_journal(stages: &Stages) {
+    let journal = stages.journal.stats();
+    gauge!("pulseboard_journal_bytes").set(journal.disk_bytes as f64);
+    gauge!("pulseboard_journal_events").set(journal.events as f64);
+    gauge!("pulseboard_journal_segments").set(journal.segments as f64);
+    gauge!("pulseboard_journal_damaged_blocks").set(journal.damaged_blocks as f64);
+    counter!("pulseboard_journal_written_bytes_total").absolute(journal.written_bytes);
+    counter!("pulseboard_journal_trimmed_events_total").absolute(journal.trimmed_events);
+    let now_ms = stages.clock.now_ms();
+    let oldest_ms = journal.oldest_arrival_ms.map_or(0, |oldest_ms| now_ms - oldest_ms);
+    gauge!("pulseboard_oldest_event_age_seconds").set(oldest_ms.max(0) as f64 / 1_000.0);
+    gauge!("pulseboard_store_lag_events").set(health::lag_events(stages) as f64);
+}
+
+fn about_frames(stages: &Stages) {
+    let views = stages.views.stats();
+    gauge!("pulseboard_store_lag_seconds").set(views.behind_ms as f64 / 1_000.0);
+    gauge!("pulseboard_store_commit_seconds").set(views.commit_ms / 1_000.0);
+    gauge!("pulseboard_frame_work_seconds").set(views.frame_work_ms / 1_000.0);
+    let hub = stages.hub.counters();
+    gauge!("pulseboard_sockets").set(hub.sockets as f64);
+    counter!("pulseboard_frames_sent_total").absolute(hub.frames_sent);
+    counter!("pulseboard_frames_lagged_total").absolute(hub.frames_lagged);
+    gauge!("pulseboard_nodes_reporting").set(1.0);
+}
+
+fn about_health(stages: &Stages) {
+    let ready = health::readiness(stages);
+    gauge!("pulseboard_ready").set(if ready.takes_events() { 1.0 } else { 0.0 });
+    for (name, check) in ready.checks() {
+        gauge!("pulseboard_check_status", "check" => name).set(check.level());
+    }
+}
+
+/// How figures can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `text/plain; version=0.0.4`, which Prometheus reads.
+    Text,
+    /// A JSON object.
+    Json,
+}
+
+impl Form {
+    /// The one a client prefers; text where it does not mind, or wants what there is not.
+    pub fn preferred(headers: &HeaderMap) -> Self {
+        let text = accept::quality(headers, "text", "plain");
+        let json = accept::quality(headers, "application", "json");
+        if json > text { Self::Json } else { Self::Text }
+    }
 }
 
 /// The same figures as a JSON object: a number by name, or by name and labels as Prometheus writes
@@ -128,6 +168,7 @@ pub fn as_json(text: &str) -> serde_json::Map<String, serde_json::Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::{HeaderValue, header};
 
     #[test]
     fn json_holds_the_same_figures_as_the_text() {
@@ -135,5 +176,24 @@ mod tests {
         assert_eq!(json.len(), 2);
         assert_eq!(json["a"], 3.0);
         assert_eq!(json["b{code=\"x y\"}"], 0.5);
+    }
+
+    #[test]
+    fn a_client_gets_the_form_it_prefers() {
+        let form = |accept: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            Form::preferred(&headers)
+        };
+        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,\
+                          text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
+        assert_eq!(form(prometheus), Form::Text);
+        assert_eq!(form("application/json"), Form::Json);
+        assert_eq!(form("application/json, text/plain, */*"), Form::Text);
+        assert_eq!(form("application/json, text/plain;q=0.9"), Form::Json);
+        assert_eq!(form("application/json;q=0"), Form::Text);
+        assert_eq!(form("text/html, */*;q=0.1"), Form::Text);
+        assert_eq!(form("application/*"), Form::Json);
+        assert_eq!(Form::preferred(&HeaderMap::new()), Form::Text);
     }
 }

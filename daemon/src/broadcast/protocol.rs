@@ -44,6 +44,8 @@ pub(super) struct Reader {
     framing: Framing,
     /// The rule that was broken; nothing after it is looked at.
     broken: Option<&'static str>,
+    /// What it ended with; the library is not asked again after that.
+    over: Option<Ending>,
     /// The longest text since the buffer was last made.
     longest_bytes: usize,
 }
@@ -92,6 +94,7 @@ impl Reader {
             context: context(bytes_max),
             framing: Framing::default(),
             broken: None,
+            over: None,
             longest_bytes: 0,
         }
     }
@@ -105,12 +108,18 @@ impl Reader {
     }
 
     /// The next message in `input`, which it consumes as far as it needs; answers of the protocol
-    /// are added to `control`.
+    /// are added to `control`. After an ending there is nothing but this ending.
     pub(super) fn next(
         &mut self,
         input: &mut &[u8],
         control: &mut Vec<u8>,
     ) -> Result<Heard, Ending> {
+        let heard = self.over.map_or_else(|| self.decode(input, control), Err);
+        self.over = heard.as_ref().err().copied();
+        heard
+    }
+
+    fn decode(&mut self, input: &mut &[u8], control: &mut Vec<u8>) -> Result<Heard, Ending> {
         let (framing, broken) = (&mut self.framing, &mut self.broken);
         let mut feed = Feed { input, control, framing, broken };
         loop {

@@ -24,6 +24,7 @@ use super::protocol::{Ending, Heard, Reader};
 use super::room::{self, RoomName};
 use super::wire_frame;
 
+mod parting;
 mod publish;
 mod standing;
 
@@ -352,42 +353,6 @@ impl Session {
                 self.refuse(id, Some(room), refusal);
             }
         }
-    }
-
-    /// Sends the close frame, if there is one to send, and gives the client a moment to take it
-    /// and answer; what it still says is not looked at.
-    async fn end(&self, ending: Ending) {
-        if let Ending::Close(code, reason) = ending {
-            self.member.seal(code, reason);
-        }
-        let leave = async {
-            let mut rest = vec![0; 4 * 1024];
-            loop {
-                if self.member.go_on(|| None, None).is_err() {
-                    return;
-                }
-                let waits = self.member.with(|outbox| outbox.has_pending());
-                if !waits && ending == Ending::Gone {
-                    return;
-                }
-                let interest = if waits {
-                    Interest::READABLE | Interest::WRITABLE
-                } else {
-                    Interest::READABLE
-                };
-                if self.member.tcp.ready(interest).await.is_err() {
-                    return;
-                }
-                match self.member.tcp.try_read(&mut rest) {
-                    Ok(0) => return,
-                    Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(_) => return,
-                }
-            }
-        };
-        // Past it the connection is simply dropped.
-        let _ = tokio::time::timeout(self.hub.settings.linger, leave).await;
     }
 }
 

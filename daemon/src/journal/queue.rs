@@ -142,6 +142,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Whether it holds all it may keep while a store is away.
+    pub(super) fn spool_is_full(&self) -> bool {
+        let taken = self.counters.disk_bytes.load(Ordering::Relaxed);
+        self.options.spool_bytes.is_some_and(|bytes_max| taken > bytes_max)
+    }
+
     pub(super) fn new(
         options: Options,
         clock: Clock,

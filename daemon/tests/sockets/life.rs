@@ -89,3 +89,18 @@ async fn sockets_of_one_address_past_their_limit_are_refused_before_the_upgrade(
     assert!(two.head().await.starts_with("HTTP/1.1 429 "));
     assert!(two.rest().await.contains(r#""code":"too_many_sockets_of_address""#));
 }
+
+#[tokio::test]
+async fn a_client_that_answers_the_close_is_not_kept_waiting() {
+    let mut setup = Setup::default();
+    setup.hub.linger = Duration::from_mins(10);
+    let daemon = Daemon::with(setup).await;
+    let mut polite = Raw::connect(daemon.address).await;
+    let closing = daemon.hub.close_all(1012, Duration::from_secs(20));
+    let answering = async {
+        assert_eq!(polite.close_code().await, Some(1012));
+        polite.write(&frame(0x88, &1012_u16.to_be_bytes())).await;
+        assert_eq!(polite.frame().await, None, "it is the daemon that closes the connection");
+    };
+    assert_eq!(tokio::join!(closing, answering).0, 0);
+}

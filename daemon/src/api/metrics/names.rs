@@ -1,0 +1,186 @@
+//! Every metric there is: its name, its type, its labels and what it means. Whoever adds one adds
+//! its row; a test compares this with what the daemon renders.
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, histogram};
+
+/// Prometheus's types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises, from 0 at start.
+    Counter,
+    /// What holds now.
+    Gauge,
+    /// Counted by size: `_bucket{le}`, `_sum`, `_count`.
+    Histogram,
+}
+
+/// One metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// `pulseboard_…`, unit last.
+    pub name: &'static str,
+    /// How Prometheus takes it.
+    pub kind: Kind,
+    /// The label it has, with every value it takes from the start on, if these are known.
+    pub label: Option<(&'static str, &'static [&'static str])>,
+    /// A sentence.
+    pub help: &'static str,
+}
+
+const fn plain(kind: Kind, name: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind, label: None, help }
+}
+
+const fn counted(name: &'static str, help: &'static str) -> Metric {
+    plain(Kind::Counter, name, help)
+}
+
+const fn now(name: &'static str, help: &'static str) -> Metric {
+    plain(Kind::Gauge, name, help)
+}
+
+const fn times(name: &'static str, help: &'static str) -> Metric {
+    plain(Kind::Histogram, name, help)
+}
+
+const fn labelled(metric: Metric, label: &'static str, values: &'static [&'static str]) -> Metric {
+    Metric { label: Some((label, values)), ..metric }
+}
+
+/// The keys of the limits on rates.
+const LIMITS: &[&str] = &["api_per_minute", "ingest_events_per_second", "socket_events_per_second"];
+
+/// All of them, by what they are about.
+pub const METRICS: &[Metric] = &[
+    // The process.
+    now("pulseboard_uptime_seconds", "Since the daemon started."),
+    now("pulseboard_start_time_seconds", "When the daemon started, Unix time."),
+    labelled(now("pulseboard_build_info", "1, with the version that runs."), "version", &[]),
+    now("pulseboard_resident_memory_bytes", "Resident memory of the process."),
+    counted(
+        "pulseboard_cpu_seconds_total",
+        "Processor time of the process, the kernel's for it too.",
+    ),
+    now("pulseboard_threads", "Threads of the process."),
+    now("pulseboard_open_files", "Files, sockets and pipes the process has open."),
+    now("pulseboard_open_files_max", "How many it may have open (LimitNOFILE)."),
+    now("pulseboard_disk_free_bytes", "Free on the disk of the data directory."),
+    now("pulseboard_disk_size_bytes", "Size of the disk of the data directory."),
+    // Requests.
+    now("pulseboard_connections", "Connections open, sockets among them."),
+    counted("pulseboard_connections_total", "Connections accepted."),
+    times(
+        "pulseboard_http_request_seconds",
+        "From a request's headers to its answer's, by method, endpoint and status class.",
+    ),
+    labelled(
+        counted(
+            "pulseboard_requests_refused_total",
+            "Answers of 400 and above, by the problem's code; items_refused where every event was.",
+        ),
+        "code",
+        &[],
+    ),
+    labelled(
+        counted("pulseboard_rate_limited_total", "What a limit on rates refused, by its key."),
+        "limit",
+        LIMITS,
+    ),
+    now("pulseboard_exports", "Exports under way."),
+    // Events on their way in.
+    counted("pulseboard_events_accepted_total", "New events, acknowledged and on disk."),
+    counted("pulseboard_events_duplicate_total", "Events that had been taken before."),
+    labelled(counted("pulseboard_events_rejected_total", "Events refused, by code."), "code", &[]),
+    counted("pulseboard_events_late_total", "Events over 60 s old when they arrived."),
+    counted("pulseboard_events_skewed_total", "Events from clocks ahead of ours."),
+    times("pulseboard_ingest_ack_seconds", "From the end of a request's body to its answer."),
+    now("pulseboard_inflight_calls", "Calls whose events are on their way to disk."),
+    now("pulseboard_inflight_bytes", "Bytes of bodies being worked on."),
+    now("pulseboard_dedupe_horizon_seconds", "How far back a repeated id is recognised."),
+    now("pulseboard_dedupe_ids", "Ids remembered."),
+    now("pulseboard_dedupe_bytes", "Memory they take."),
+    // The journal.
+    now("pulseboard_journal_bytes", "Disk the journal takes."),
+    now("pulseboard_journal_events", "Events in the journal."),
+    now("pulseboard_journal_segments", "Segments of the journal."),
+    now("pulseboard_journal_damaged_blocks", "Blocks set aside as damaged."),
+    counted("pulseboard_journal_written_bytes_total", "Bytes of blocks written, merged ones too."),
+    counted("pulseboard_journal_trimmed_events_total", "Events that retention let go."),
+    times("pulseboard_journal_sync_seconds", "Write and sync of one group commit."),
+    now(
+        "pulseboard_oldest_event_age_seconds",
+        "Since the oldest event held arrived; 0 without any.",
+    ),
+    // Counting and the store.
+    now("pulseboard_store_lag_events", "Acknowledged events not counted yet."),
+    now("pulseboard_store_lag_seconds", "Age of the oldest event not counted yet."),
+    times("pulseboard_store_query_seconds", "Time of REST queries."),
+    now("pulseboard_store_commit_seconds", "Time the store's last commit took."),
+    // Frames and sockets.
+    times("pulseboard_tick_delay_seconds", "From a tick's end to its frame."),
+    now("pulseboard_frame_work_seconds", "Time the last frame took to make."),
+    now("pulseboard_sockets", "Open sockets."),
+    counted("pulseboard_frames_sent_total", "Frames sent to sockets."),
+    counted("pulseboard_frames_lagged_total", "Ticks merged for sockets that lagged."),
+    now("pulseboard_nodes_reporting", "Instances in the numbers."),
+    // Health.
+    now("pulseboard_ready", "1 when events are taken, as /health/ready says; else 0."),
+    labelled(
+        now("pulseboard_check_status", "Each check of /health/ready: 0 ok, 1 degraded, 2 failed."),
+        "check",
+        &["journal", "store", "cluster", "clock"],
+    ),
+];
+
+/// What a metric means.
+pub(super) fn help(name: &str) -> &'static str {
+    METRICS.iter().find(|metric| metric.name == name).map_or("", |metric| metric.help)
+}
+
+/// Those that are rendered apart from the recorder.
+const APART: [&str; 2] = [super::requests::NAME, "pulseboard_cpu_seconds_total"];
+
+/// Tells the recorder what each means, and makes them be there before anything has happened.
+/// Gauges are set whenever figures are rendered.
+pub(super) fn describe() {
+    for metric in METRICS.iter().filter(|metric| !APART.contains(&metric.name)) {
+        let (name, help) = (metric.name, metric.help);
+        match metric.kind {
+            Kind::Counter => describe_counter!(name, help),
+            Kind::Gauge => describe_gauge!(name, help),
+            Kind::Histogram => describe_histogram!(name, help),
+        }
+        match (metric.kind, metric.label) {
+            (Kind::Counter, None) => counter!(name).absolute(0),
+            (Kind::Counter, Some((label, values))) => {
+                for &value in values {
+                    counter!(name, label => value).absolute(0);
+                }
+            }
+            (Kind::Histogram, None) => drop(histogram!(name)),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_conventions() {
+        for metric in METRICS {
+            assert!(metric.name.starts_with("pulseboard_"), "{}", metric.name);
+            let is_counter = metric.kind == Kind::Counter;
+            assert_eq!(metric.name.ends_with("_total"), is_counter, "{}", metric.name);
+            if metric.kind == Kind::Histogram {
+                assert!(metric.name.ends_with("_seconds"), "{}", metric.name);
+            }
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+        }
+        let mut names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), METRICS.len(), "a name stands twice");
+    }
+}
