@@ -64,26 +64,28 @@ impl Reloader {
         if let Some(warning) = keys::warning(&loaded) {
             tracing::warn!("{warning}");
         }
-        let keys = match self.authority.reload(keys) {
-            Ok(true) => "tokens of the old key are no longer taken",
-            Ok(false) => "the key is the same",
-            Err(mode) => {
-                tracing::warn!("auth: {mode}; until then it stays as it was");
-                "the key is the same"
-            }
-        };
+        let mode = self.authority.reload(keys);
         self.running.reload(&loaded.config);
-        let changed = loaded.changed_since(&self.current);
-        let live: Vec<&str> = changed.into_iter().filter(|key| Loaded::is_live(key)).collect();
-        let fixed = loaded.changed_since(&self.started);
-        let fixed: Vec<&str> = fixed.into_iter().filter(|key| !Loaded::is_live(key)).collect();
-        let what = if live.is_empty() { "nothing changed".to_owned() } else { live.join(", ") };
-        tracing::info!(applied = what, "the configuration was read again; {keys}");
-        if !fixed.is_empty() {
-            tracing::warn!(
-                "these settings changed and take effect at the next start: {}",
-                fixed.join(", ")
-            );
+        let takes_effect =
+            |key: &&str| Loaded::is_live(key) && !(mode.is_err() && key.starts_with("auth."));
+        let applied = loaded.changed_since(&self.current);
+        let applied: Vec<&str> = applied.into_iter().filter(takes_effect).collect();
+        let later = loaded.changed_since(&self.started);
+        let later: Vec<&str> = later.into_iter().filter(|key| !takes_effect(key)).collect();
+        match applied.as_slice() {
+            [] => tracing::info!("the configuration was read again; nothing in it took effect"),
+            keys => tracing::info!(
+                "the configuration was read again; now in effect: {}",
+                keys.join(", ")
+            ),
+        }
+        match mode {
+            Ok(true) => tracing::info!("tokens are checked anew, those on open sockets too"),
+            Ok(false) => {}
+            Err(mode) => tracing::warn!("auth: {mode}; until then it stays as it was"),
+        }
+        if !later.is_empty() {
+            tracing::warn!("these settings changed and need a restart: {}", later.join(", "));
         }
         self.current = loaded;
     }

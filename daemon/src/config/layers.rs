@@ -203,6 +203,8 @@ impl Values {
             let (direct, direct_source) = self.of(key);
             if direct != Raw::Text(String::new()) {
                 if direct_source.rank() > file_source.rank() {
+                    // Nobody reads that file, so nobody shall be told of it.
+                    self.0.remove(file_key.name);
                     continue;
                 }
                 if direct_source.rank() == file_source.rank() {
