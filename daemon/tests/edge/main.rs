@@ -13,4 +13,3 @@ mod support;
 mod client;
 mod harness;
 mod neighbour;
-mod tokens;
