@@ -24,6 +24,7 @@ pub(crate) struct Expect {
     status: u16,
     code: Option<&'static str>,
     headers: Vec<(&'static str, String)>,
+    without: Vec<&'static str>,
 }
 
 impl Expect {
@@ -42,8 +43,22 @@ impl Expect {
         self
     }
 
-    fn check(&self, answer: Option<&Answer>) -> Result<(), String> {
+    /// A header that must not be there.
+    pub(crate) fn without(mut self, name: &'static str) -> Self {
+        self.without.push(name);
+        self
+    }
+
+    /// No answer at all: the connection is closed.
+    pub(crate) fn closed() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn check(&self, answer: Option<&Answer>) -> Result<(), String> {
         let Some(answer) = answer else {
+            if self.status == 0 {
+                return Ok(());
+            }
             return Err(format!("expected {}, but there was no answer", self.status));
         };
         let start = || answer.text().chars().take(300).collect::<String>();
@@ -57,6 +72,9 @@ impl Expect {
             if document["code"] != code || document["status"] != self.status || !is_problem {
                 return Err(format!("expected the code {code}, got {}", shown()));
             }
+        }
+        if let Some(name) = self.without.iter().find(|name| answer.header(name).is_some()) {
+            return Err(format!("expected no {name}, got {}", shown()));
         }
         for (name, starts) in &self.headers {
             if !answer.header(name).is_some_and(|value| value.starts_with(starts.as_str())) {

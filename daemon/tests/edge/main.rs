@@ -12,4 +12,6 @@ mod support;
 
 mod client;
 mod harness;
+mod limits;
 mod neighbour;
+mod rest;
