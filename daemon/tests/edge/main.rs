@@ -15,3 +15,4 @@ mod harness;
 mod limits;
 mod neighbour;
 mod rest;
+mod tokens;
