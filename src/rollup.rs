@@ -7,9 +7,11 @@
 
 mod buckets;
 mod plan;
+mod scattered;
 
 pub use buckets::Buckets;
 pub use plan::{POINTS_MAX, Plan, PlanError};
+pub use scattered::Scattered;
 
 use crate::event::EventRef;
 

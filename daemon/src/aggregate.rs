@@ -2,17 +2,24 @@
 //!
 //! One thread owns all of that state: it pulls events by sequence number, cuts time in ticks, and
 //! hands a [`TickFrame`] to its [`FrameSink`] when a tick is over. Everyone else reads through
-//! [`Views`]. It never waits for readers or for the disk, and it never decides whether an event
+//! [`Views`]. Filtered views are counted by the same code on a thread of their own, after a third has
+//! filled them back from the journal. It never waits for readers or for the disk, and it never decides whether an event
 //! counts: that was decided when the event was journaled. Started by `app`.
 
+mod filler;
 mod history;
 mod looking_back;
+mod open_views;
 mod ranges;
+mod scan;
 mod shared;
 mod source;
 mod state;
 #[cfg(test)]
 mod tests;
+mod through;
+mod view;
+mod view_worker;
 mod views;
 mod worker;
 
@@ -26,13 +33,19 @@ use pulseboard::wire::server::{Aggregate, History};
 
 use crate::clock::Clock;
 use crate::store::embedded::Store;
+use filler::Filler;
 use shared::Shared;
 use state::State;
+use view_worker::ViewWorker;
 use worker::Worker;
 
 pub use history::HistorySlice;
+pub use open_views::OpenError;
 pub use pulseboard::window::{RouteSort, Routes};
-pub use source::{Item, Source};
+pub use scan::ScanError;
+pub use source::{Item, Past, Source, Stored, Wanted};
+pub use through::{RoutesError, Through};
+pub use view::Watch;
 pub use views::{AtError, RangeError, RangeHistory, Stats, Views, ViewsError, WindowError};
 
 /// What the aggregator is told at start.
@@ -44,6 +57,8 @@ pub struct Settings {
     pub grace_ms: u64,
     /// Distinct routes a tick admits; the events of others are counted in `otherRoutes`.
     pub routes_per_tick: usize,
+    /// Filtered views open at a time.
+    pub views: usize,
 }
 
 impl Default for Settings {
@@ -52,6 +67,7 @@ impl Default for Settings {
             windows_secs: vec![1, 5, 60],
             grace_ms: 250,
             routes_per_tick: pulseboard::limits::ROUTES_PER_TICK,
+            views: 64,
         }
     }
 }
@@ -69,41 +85,61 @@ impl Settings {
 }
 
 /// Starts counting behind what the store holds. `source` must give the events after
-/// `store.applied_seq()`; `sink` is given every frame.
+/// `store.applied_seq()`; `past` is where views are filled from; `sink` is given every frame.
 pub fn spawn(
     source: impl Source + 'static,
+    past: Arc<dyn Past>,
     clock: Clock,
     settings: Settings,
     store: Store,
     sink: Arc<dyn FrameSink>,
 ) -> std::io::Result<Handle> {
-    let (shared, worker) = build(Box::new(source), clock, settings, store, sink)?;
+    let stages = build(Box::new(source), past, clock, settings, store, sink)?;
+    let Stages { shared, worker, filler, view_worker } = stages;
     let stop = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&stop);
-    let builder = std::thread::Builder::new().name("aggregate".into());
-    let thread = builder.spawn(move || worker.run(&seen))?;
-    Ok(Handle { views: Views(shared), stop, thread: Mutex::new(Some(thread)) })
+    let start = |name: &str, run: Box<dyn FnOnce(&AtomicBool) + Send>| {
+        let seen = Arc::clone(&stop);
+        std::thread::Builder::new().name(name.into()).spawn(move || run(&seen))
+    };
+    let threads = vec![
+        start("aggregate", Box::new(|stop| worker.run(stop)))?,
+        start("views", Box::new(|stop| view_worker.run(stop)))?,
+        start("view-fill", Box::new(|stop| filler.run(stop)))?,
+    ];
+    Ok(Handle { views: Views(shared), stop, threads: Mutex::new(threads) })
+}
+
+/// What the threads run.
+struct Stages {
+    shared: Arc<Shared>,
+    worker: Worker,
+    filler: Filler,
+    view_worker: ViewWorker,
 }
 
 fn build(
     source: Box<dyn Source>,
+    past: Arc<dyn Past>,
     clock: Clock,
     settings: Settings,
     store: Store,
     sink: Arc<dyn FrameSink>,
-) -> std::io::Result<(Arc<Shared>, Worker)> {
+) -> std::io::Result<Stages> {
     let (loaded, writer, reader) = store.into_parts();
     let (state, histories) = State::restore(&settings, loaded, clock.now_ms());
-    let shared = Arc::new(Shared::new(settings, state, histories, reader));
+    let shared = Shared::new(settings, state, histories, reader, clock.clone(), past);
+    let shared = Arc::new(shared);
+    let filler = Filler::new(Arc::clone(&shared), Arc::clone(&sink));
+    let view_worker = ViewWorker::new(Arc::clone(&shared), Arc::clone(&sink));
     let worker = Worker::new(Arc::clone(&shared), clock, source, sink, writer)?;
-    Ok((shared, worker))
+    Ok(Stages { shared, worker, filler, view_worker })
 }
 
 /// A running aggregator.
 pub struct Handle {
     views: Views,
     stop: Arc<AtomicBool>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Handle {
@@ -116,7 +152,8 @@ impl Handle {
     /// a second call does nothing.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.lock().take() {
+        self.views.0.open.stop();
+        for thread in self.threads.lock().drain(..) {
             // A panic there was reported by its thread.
             let _ = thread.join();
         }
@@ -155,6 +192,13 @@ pub struct WindowFrame {
 pub trait FrameSink: Send + Sync {
     /// A tick is over.
     fn frame(&self, frame: &Arc<TickFrame>);
+
+    /// A tick is over in the view of a filter, given as [`Watch::key`]; or the view was filled, and
+    /// this is how it stands. Called on the views' threads.
+    fn view_frame(&self, _key: &Arc<str>, _frame: &Arc<TickFrame>) {}
+
+    /// All views there are have framed.
+    fn views_framed(&self) {}
 }
 
 /// A sink for those who only read through [`Views`].

@@ -213,8 +213,8 @@ async fn get_export(State(stages): Shared, caller: From, request: Request<Body>)
 async fn get_aggregates(State(stages): Shared, caller: From, uri: Uri) -> Response {
     blocking(stages, move |stages| {
         let parameters = Parameters::parse(uri.query(), &["window", "since", "at", "filter"])?;
-        windows::all_of_it(&stages.asked(&parameters, &caller)?)?;
-        windows::aggregates(&stages.views, &parameters)
+        let filter = stages.asked(&parameters, &caller)?;
+        windows::aggregates(&stages.views, &filter, &parameters)
     })
     .await
 }
@@ -223,8 +223,8 @@ async fn get_history(State(stages): Shared, caller: From, uri: Uri) -> Response 
     blocking(stages, move |stages| {
         let parameters = Parameters::parse(uri.query(), &["from", "to", "step", "filter"])?;
         stages.settle();
-        windows::all_of_it(&stages.asked(&parameters, &caller)?)?;
-        windows::history(&stages.views, &parameters, stages.clock.now_ms())
+        let filter = stages.asked(&parameters, &caller)?;
+        windows::history(&stages.views, &filter, &parameters, stages.clock.now_ms())
     })
     .await
 }
@@ -234,8 +234,8 @@ async fn get_routes(State(stages): Shared, caller: From, uri: Uri) -> Response {
         let parameters =
             Parameters::parse(uri.query(), &["window", "from", "to", "limit", "sort", "filter"])?;
         stages.settle();
-        windows::all_of_it(&stages.asked(&parameters, &caller)?)?;
-        windows::routes(&stages.views, &parameters, stages.clock.now_ms())
+        let filter = stages.asked(&parameters, &caller)?;
+        windows::routes(&stages.views, &filter, &parameters, stages.clock.now_ms())
     })
     .await
 }

@@ -6,6 +6,7 @@
 //! finish requests, sync the journal, commit the store.
 
 pub mod data_dir;
+mod edge;
 mod greeting;
 mod keys;
 mod stages;

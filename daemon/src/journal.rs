@@ -223,6 +223,21 @@ impl Journal {
         Tail::new(Arc::clone(&self.0.shared), from_seq.max(1))
     }
 
+    /// A reader that pulls every event that arrived at or after `arrived_ms` (Unix ms), as far as
+    /// the journal reaches back, then those that come; a few before may be among them.
+    pub fn tail_since(&self, arrived_ms: i64) -> Tail {
+        let next_seq = self.next_seq();
+        let from_seq = self.0.shared.index.read().arrived_since(arrived_ms);
+        self.tail(from_seq.unwrap_or(next_seq).min(next_seq))
+    }
+
+    /// Every event that arrived from then on (Unix ms) is here; `None` when none was ever let go.
+    pub fn kept_from_ms(&self) -> Option<i64> {
+        let index = self.0.shared.index.read();
+        let first_seq = index.first_seq().unwrap_or(1);
+        if first_seq == 1 { None } else { index.oldest_arrival_ms() }
+    }
+
     /// Stored events, newest stored first.
     pub fn scan(&self, range: ScanRange) -> Scan {
         Scan::new(Arc::clone(&self.0.shared), range)

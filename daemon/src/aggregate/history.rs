@@ -83,6 +83,20 @@ impl WindowHistory {
         true
     }
 
+    /// Forgets the points before `tick`.
+    pub(super) fn forget_before(&mut self, tick: i64) {
+        let known = usize::try_from(self.newest - tick + 1).unwrap_or(0);
+        let surplus = self.entries.len().saturating_sub(known);
+        self.entries.drain(..surplus);
+    }
+
+    /// The ticks somebody was up for.
+    pub(super) fn real(&self) -> impl Iterator<Item = i64> {
+        let first = self.newest - self.entries.len() as i64 + 1;
+        let entries = self.entries.iter().enumerate();
+        entries.filter(|(_, entry)| entry.point.is_some()).map(move |(nth, _)| first + nth as i64)
+    }
+
     /// How many ticks after its own a point last changed; 0 for never.
     pub(super) fn revised_after(&self, tick: i64) -> i64 {
         let revised_at = self.index(tick).map_or(i64::MIN, |index| self.entries[index].revised_at);
@@ -109,7 +123,9 @@ impl WindowHistory {
         let corrections = since.and_then(|since| {
             let changed = (oldest..from).filter(|tick| {
                 let index = self.index(*tick);
-                index.is_some_and(|index| self.entries[index].revised_at > since)
+                // What changed after `until` is told by the frames after it.
+                let told = since + 1..=until;
+                index.is_some_and(|index| told.contains(&self.entries[index].revised_at))
             });
             self.columns_of(&changed.collect::<Vec<_>>())
         });

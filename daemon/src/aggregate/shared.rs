@@ -3,7 +3,7 @@
 //!
 //! The state's lock is held for as long as counting a batch or making a frame takes (milliseconds);
 //! readers hold it only to copy pointers. Histories have a lock of their own, so that a snapshot
-//! never waits for counting. No lock is held while another's is waited for, but for histories, which
+//! never waits for counting. Filtered views have locks of their own. No lock is held while another's is waited for, but for histories, which
 //! are taken inside the state's.
 
 use std::sync::Arc;
@@ -12,9 +12,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use super::open_views::OpenViews;
+use super::scan::Scans;
+use super::source::Past;
 use super::state::{Histories, State};
 use super::views::{Stats, ViewsError};
 use super::{Settings, TickFrame, window_name};
+use crate::clock::Clock;
 use crate::store::embedded::Reader;
 
 /// Shared by the aggregator's thread and its readers.
@@ -26,6 +30,10 @@ pub(super) struct Shared {
     pub(super) latest: ArcSwap<TickFrame>,
     pub(super) stats: Mutex<Stats>,
     pub(super) store: Reader,
+    pub(super) clock: Clock,
+    pub(super) past: Arc<dyn Past>,
+    pub(super) scans: Scans,
+    pub(super) open: OpenViews,
     applied: Mutex<Applied>,
     wake: Condvar,
 }
@@ -42,6 +50,8 @@ impl Shared {
         mut state: State,
         histories: Histories,
         store: Reader,
+        clock: Clock,
+        past: Arc<dyn Past>,
     ) -> Self {
         let latest = Arc::new(state.standing());
         let seq = state.applied_seq;
@@ -55,6 +65,10 @@ impl Shared {
             latest: ArcSwap::new(latest),
             stats: Mutex::new(stats),
             store,
+            clock,
+            past,
+            scans: Scans::default(),
+            open: OpenViews::default(),
             applied: Mutex::new(Applied { seq, stopped: false }),
             wake: Condvar::new(),
         }

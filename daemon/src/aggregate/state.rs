@@ -12,13 +12,15 @@ mod apply;
 mod finality;
 mod frame;
 mod restore;
+mod through;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use pulseboard::filter::Filter;
 use pulseboard::limits::{FINAL_AFTER_SECS, HISTORY_TICKS};
 use pulseboard::tick::{Names, TickSummary};
-use pulseboard::window::{Ticks, Window};
+use pulseboard::window::{Point, Ticks, Window};
 
 use super::Settings;
 use super::history::WindowHistory;
@@ -36,6 +38,12 @@ const AHEAD_MAX: i64 = 600;
 /// The state.
 pub(super) struct State {
     settings: Settings,
+    /// Which events are counted.
+    filter: Filter,
+    /// Whether this is a filtered view's: it keeps no minutes, and nothing of it is stored.
+    is_view: bool,
+    /// Distinct routes a tick admits.
+    routes_max: usize,
     names: Names,
     pub(super) ticks: Ticks,
     /// The newest framed tick.
@@ -70,6 +78,8 @@ pub(super) struct State {
     pub(super) frames: Vec<FinalFrame>,
     /// Of these, the first that was not compared with the histories.
     unreconciled: usize,
+    /// A view's points of ticks that became final, with the place of their window.
+    final_points: Vec<(i64, usize, Point)>,
     /// Commits given to the store that are not on disk yet.
     pub(super) inflight: VecDeque<Arc<Commit>>,
     /// Room to put a batch's events in order of their ticks.

@@ -4,6 +4,7 @@
 mod harness;
 mod model;
 mod restarts;
+mod views;
 
 use std::time::Duration;
 

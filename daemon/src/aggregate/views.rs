@@ -7,12 +7,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pulseboard::filter::Filter;
 use pulseboard::rollup::PlanError;
 use pulseboard::window::{RouteSort, Routes};
 use pulseboard::wire::server::Aggregate;
 
 use super::history::HistorySlice;
+use super::open_views::{OpenError, OpenViews};
+use super::scan::ScanError;
 use super::shared::Shared;
+use super::through::Through;
+use super::view::Watch;
 use super::{TickFrame, looking_back, ranges};
 use crate::store::embedded::StoreError;
 
@@ -49,6 +54,9 @@ pub enum RangeError {
         /// The smallest step that is allowed for this range, in seconds.
         step_secs: u32,
     },
+    /// A filtered one that cannot be answered.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
     /// The store could not be read.
     #[error("the store could not be read: {0}")]
     Store(String),
@@ -82,6 +90,9 @@ pub enum AtError {
         /// As asked for.
         tick: i64,
     },
+    /// It would have to be counted from the events.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
     /// The store could not be read.
     #[error("the store could not be read: {0}")]
     Store(String),
@@ -134,6 +145,8 @@ pub struct Stats {
     pub commit_ms: f64,
     /// The last commit failed and is being tried again.
     pub store_fails: bool,
+    /// Filtered views that are open.
+    pub views: usize,
 }
 
 /// The read side of the aggregator.
@@ -202,6 +215,17 @@ impl Views {
         ranges::history(&self.0, (from_ms, to_ms), step_secs)
     }
 
+    /// The same questions of what a filter lets through.
+    pub fn through<'a>(&'a self, filter: &'a Filter) -> Through<'a> {
+        Through { views: self, filter }
+    }
+
+    /// Watches the view of a filter, which is opened when nobody does yet: it is filled back from
+    /// the journal meanwhile. Never blocks for long.
+    pub fn watch(&self, filter: Filter) -> Result<Watch, OpenError> {
+        OpenViews::watch(&self.0, filter)
+    }
+
     /// Blocks until event `seq` is in the numbers, so that a query after it sees it.
     pub fn wait_applied(&self, seq: u64, timeout: Duration) -> Result<(), ViewsError> {
         self.0.wait_applied(seq, timeout)
@@ -214,7 +238,8 @@ impl Views {
 
     /// Figures for metrics.
     pub fn stats(&self) -> Stats {
-        Stats { applied_seq: self.applied_seq(), ..*self.0.stats.lock() }
+        let views = self.0.open.len();
+        Stats { applied_seq: self.applied_seq(), views, ..*self.0.stats.lock() }
     }
 }
 

@@ -1,12 +1,15 @@
 //! `GET /api/aggregates`, `/api/history` and `/api/routes`: the aggregator's numbers over REST.
 
+use std::time::Duration;
+
+use http::StatusCode;
 use pulseboard::filter::Filter;
 use pulseboard::wire::server::{History, OtherRoutes, RouteRow, Snapshot};
 use serde::Serialize;
 
 use super::problem::Problem;
 use super::query::Parameters;
-use crate::aggregate::{AtError, RangeError, RouteSort, Routes, Views};
+use crate::aggregate::{AtError, RangeError, RouteSort, Routes, RoutesError, ScanError, Views};
 
 /// The answer of `GET /api/history`.
 #[derive(Serialize)]
@@ -25,13 +28,8 @@ pub struct RoutesAnswer {
     other_routes: OtherRoutes,
 }
 
-/// Whether a filter lets everything through, the only one there are numbers for.
-pub fn all_of_it(filter: &Filter) -> Result<(), Problem> {
-    if filter.is_empty() {
-        return Ok(());
-    }
-    Err(Problem::not_available("a filter on aggregates, or a token's site,").field("filter"))
-}
+/// How long an answer waits for a filtered view that is new.
+const FILLED_WITHIN: Duration = Duration::from_secs(10);
 
 fn window<'a>(views: &Views, parameters: &'a Parameters) -> Result<Option<&'a str>, Problem> {
     let Some(window) = parameters.text("window") else { return Ok(None) };
@@ -45,20 +43,27 @@ fn window<'a>(views: &Views, parameters: &'a Parameters) -> Result<Option<&'a st
 }
 
 /// A snapshot: the newest framed tick, or as it was at a tick.
-pub fn aggregates(views: &Views, parameters: &Parameters) -> Result<Snapshot, Problem> {
+pub fn aggregates(
+    views: &Views,
+    filter: &Filter,
+    parameters: &Parameters,
+) -> Result<Snapshot, Problem> {
     let Some(window) = window(views, parameters)? else {
         let detail = "`window` is missing; name one, like `window=5s`".to_owned();
         return Err(Problem::query("window", "missing_parameter", detail));
     };
     let since = parameters.number("since", 0, i64::MAX)?;
     let at = parameters.number("at", 0, i64::MAX)?;
-    let room = format!("window:{window}");
+    let room = match parameters.text("filter") {
+        Some(filter) => format!("window:{window}?filter={filter}"),
+        None => format!("window:{window}"),
+    };
     if let Some(at) = at {
         if since.is_some() {
             let detail = "`since` goes with the newest tick, not with `at`".to_owned();
             return Err(Problem::query("since", "conflicting_parameters", detail));
         }
-        let aggregate = views.at(window, at).map_err(|error| at_problem(&error))?;
+        let aggregate = views.through(filter).at(window, at).map_err(|error| at_problem(&error))?;
         return Ok(Snapshot {
             room,
             tick: at,
@@ -70,9 +75,25 @@ pub fn aggregates(views: &Views, parameters: &Parameters) -> Result<Snapshot, Pr
             id: None,
         });
     }
-    let latest = views.latest();
+    let (latest, slice) = if filter.is_empty() {
+        let latest = views.latest();
+        let slice = views.history_until(window, since, latest.tick);
+        (latest, slice)
+    } else {
+        let watch = views.watch(filter.clone()).map_err(|error| {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_views", error.to_string())
+                .retry_after_secs(60)
+        })?;
+        let latest = watch.wait_filled(FILLED_WITHIN).ok().and_then(|()| watch.latest());
+        let latest = latest.ok_or_else(|| {
+            let detail = "the view of this filter is being filled; ask again";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "view_filling", detail)
+                .retry_after_secs(2)
+        })?;
+        let slice = watch.history_until(window, since, latest.tick);
+        (latest, slice)
+    };
     let frame = latest.windows.iter().find(|frame| &*frame.window == window);
-    let slice = views.history_until(window, since, latest.tick);
     let (Some(frame), Some(slice)) = (frame, slice) else { return Err(unknown_window(window)) };
     Ok(Snapshot {
         room,
@@ -96,6 +117,7 @@ fn at_problem(error: &AtError) -> Problem {
         AtError::Ahead { .. } => "tick_ahead",
         AtError::TooOld { .. } => "tick_too_old",
         AtError::Gap { .. } => "tick_gap",
+        AtError::Scan(error) => return scan_problem(*error),
         AtError::Store(_) => return store_problem(error.to_string()),
     };
     Problem::query("at", code, error.to_string())
@@ -107,9 +129,22 @@ fn range_problem(error: &RangeError) -> Problem {
         RangeError::BadStep { .. } => ("step", "bad_step"),
         RangeError::TooFine { .. } => ("step", "step_too_fine"),
         RangeError::TooManyPoints { .. } => ("step", "too_many_points"),
+        RangeError::Scan(error) => return scan_problem(*error),
         RangeError::Store(_) => return store_problem(error.to_string()),
     };
     Problem::query(field, code, error.to_string())
+}
+
+fn scan_problem(error: ScanError) -> Problem {
+    match error {
+        ScanError::Busy => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), error.to_string())
+                .retry_after_secs(2)
+        }
+        ScanError::TooLong | ScanError::NotKept { .. } => {
+            Problem::query("filter", error.code(), error.to_string())
+        }
+    }
 }
 
 fn store_problem(detail: String) -> Problem {
@@ -119,14 +154,15 @@ fn store_problem(detail: String) -> Problem {
 /// Tumbling buckets over a span; the last hour unless told.
 pub fn history(
     views: &Views,
+    filter: &Filter,
     parameters: &Parameters,
     now_ms: i64,
 ) -> Result<HistoryAnswer, Problem> {
     let to_ms = parameters.time_ms("to", now_ms)?.unwrap_or(now_ms);
     let from_ms = parameters.time_ms("from", now_ms)?.unwrap_or(to_ms - 3_600_000);
     let step_secs = parameters.step_secs("step")?;
-    let range =
-        views.range_history(from_ms, to_ms, step_secs).map_err(|error| range_problem(&error))?;
+    let range = views.through(filter).range_history(from_ms, to_ms, step_secs);
+    let range = range.map_err(|error| range_problem(&error))?;
     Ok(HistoryAnswer {
         step: format!("{}s", range.step_secs),
         from: range.from_ms,
@@ -138,6 +174,7 @@ pub fn history(
 /// Routes of a live window or of a span of stored minutes.
 pub fn routes(
     views: &Views,
+    filter: &Filter,
     parameters: &Parameters,
     now_ms: i64,
 ) -> Result<RoutesAnswer, Problem> {
@@ -164,13 +201,18 @@ pub fn routes(
                 "give `window`, like `window=60s`, or a span of `from` and `to`".to_owned();
             return Err(Problem::query("window", "missing_parameter", detail));
         }
-        (Some(window), None, None) => {
-            views.window_routes(window, sort, limit).map_err(|_| unknown_window(window))?
-        }
+        (Some(window), None, None) => views
+            .through(filter)
+            .window_routes(window, sort, limit)
+            .map_err(|error| match error {
+                RoutesError::UnknownWindow => unknown_window(window),
+                RoutesError::Scan(error) => scan_problem(error),
+            })?,
         (None, from_ms, to_ms) => {
             let to_ms = to_ms.unwrap_or(now_ms);
             let from_ms = from_ms.unwrap_or(to_ms - 3_600_000);
             views
+                .through(filter)
                 .range_routes(from_ms, to_ms, sort, limit)
                 .map_err(|error| range_problem(&error))?
         }

@@ -12,9 +12,10 @@ use pulseboard::route::Normaliser;
 
 use super::StartError;
 use super::data_dir::DataDir;
+use super::edge;
 use super::greeting::Greeting;
 use super::watchdog::Pulse;
-use super::wiring::{Counted, Log, Publisher, Sockets, Windows};
+use super::wiring::{self, Counted, Log, Publisher, Sockets, Windows};
 use crate::aggregate::{self, window_name};
 use crate::api::metrics::Metrics;
 use crate::api::{self, Stages};
@@ -25,8 +26,7 @@ use crate::config::{Config, RoutePattern};
 use crate::gate::{self, Gate};
 use crate::ingest::{self, Dedupe, Fingerprinter, Ingest, rest, socket};
 use crate::journal::{self, Journal, OsDisk};
-use crate::rate_limit::RateLimits;
-use crate::server::{self, origin::Origins};
+use crate::server;
 use crate::store::embedded::Store;
 
 /// How long sockets may take to say goodbye.
@@ -97,6 +97,12 @@ impl Running {
         }
     }
 
+    /// Puts the limits, origins and proxies of other settings in place.
+    #[allow(dead_code, reason = "for SIGHUP")]
+    pub(super) fn reload(&self, config: &Config) {
+        edge::reload(&self.gate, config);
+    }
+
     /// Set when the daemon is on its way out.
     pub(super) fn stopping(&self) -> &AtomicBool {
         &self.stages.stopping
@@ -109,6 +115,7 @@ impl Running {
         loop {
             ticks.tick().await;
             self.stages.metrics.upkeep();
+            self.gate.rates.prune();
             if !self.clock.retention_allowed() {
                 continue;
             }
@@ -196,7 +203,7 @@ fn build(
 
     let windows_secs: Vec<u32> = config.general.windows.iter().map(|window| window.secs).collect();
     let windows = windows_secs.iter().map(|secs| window_name(*secs)).collect();
-    let gate = Gate { authority, rates: RateLimits::default() };
+    let gate = edge::gate(config, authority, clock);
     let admission = Admission { authority: gate.authority.clone(), rates: gate.rates.clone() };
     let publisher = Arc::new(Publisher(ingest.clone()));
     let hub = Hub::new(publisher, admission, hub_settings(config, windows), clock.clone());
@@ -207,21 +214,21 @@ fn build(
         windows_secs,
         grace_ms: config.general.frame_grace_ms as u64,
         routes_per_tick: config.limits.routes,
+        views: config.limits.views,
     };
     let source = Counted(journal.tail(store.applied_seq() + 1));
+    let past = Arc::new(wiring::Kept(journal.clone()));
     let sink = Arc::new(Sockets { hub: Arc::clone(&hub), clock: clock.clone() });
-    let aggregator = aggregate::spawn(source, clock.clone(), settings, store, sink)
+    let aggregator = aggregate::spawn(source, past, clock.clone(), settings, store, sink)
         .map_err(|error| StartError::Failed(error.to_string()))?;
     let views = aggregator.views();
     hub.attach(Arc::new(Windows(views.clone())));
 
     let limits = rest::Limits {
         body_bytes: config.limits.body_bytes as usize,
-        inflight_bytes: config.limits.inflight_bytes as usize,
         body_timeout: config.limits.body_timeout,
     };
-    let origins = Origins::default();
-    let endpoint = socket::Endpoint::new(Arc::clone(&hub), origins)
+    let endpoint = socket::Endpoint::new(Arc::clone(&hub), gate.origins.clone())
         .with_query_token(config.auth.allow_query_token);
     tracing::debug!(%address, "every stage stands");
     let stopping = Arc::<AtomicBool>::default();

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use pulseboard::event::EventBatch;
 use pulseboard::wire::server::Aggregate;
 
-use crate::aggregate::{AtError, FrameSink, Item, Source, TickFrame, Views};
+use crate::aggregate::{AtError, FrameSink, Item, Past, Source, Stored, TickFrame, Views, Wanted};
 use crate::broadcast::{
     Author, Frames, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, WindowFrame,
 };
 use crate::clock::Clock;
 use crate::ingest::{self, Appended, Durable, EventLog, Ingest};
-use crate::journal::{self, Journal, Tail, TailItem};
+use crate::journal::{self, Journal, ScanRange, Tail, TailItem};
 
 /// The journal as ingest sees it.
 pub(super) struct Log(pub Journal);
@@ -48,6 +48,34 @@ impl Source for Counted {
             TailItem::Idle => Item::Idle,
             TailItem::Closed => Item::Closed,
         }
+    }
+}
+
+/// The journal as views read it again.
+pub(super) struct Kept(pub Journal);
+
+impl Past for Kept {
+    fn since(&self, arrived_ms: i64) -> Box<dyn Source> {
+        Box::new(Counted(self.0.tail_since(arrived_ms)))
+    }
+
+    fn stored(&self, wanted: Wanted) -> Stored<'_> {
+        let (arrived_from_ms, arrived_to_ms) = wanted.arrived_ms;
+        Box::new(self.0.scan(ScanRange {
+            arrived_from_ms: Some(arrived_from_ms),
+            arrived_to_ms: Some(arrived_to_ms.saturating_add(1)),
+            from_ms: wanted.timed_ms.map(|(from_ms, _)| from_ms),
+            to_ms: wanted.timed_ms.map(|(_, to_ms)| to_ms.saturating_add(1)),
+            ..ScanRange::default()
+        }))
+    }
+
+    fn kept_from_ms(&self) -> Option<i64> {
+        self.0.kept_from_ms()
+    }
+
+    fn newest_seq(&self) -> u64 {
+        self.0.next_seq() - 1
     }
 }
 
@@ -107,6 +135,7 @@ fn at_code(error: &AtError) -> &'static str {
         AtError::Ahead { .. } => "tick_ahead",
         AtError::TooOld { .. } => "tick_too_old",
         AtError::Gap { .. } => "tick_gap",
+        AtError::Scan(error) => error.code(),
         AtError::Store(_) => "store_unreadable",
     }
 }

@@ -7,6 +7,9 @@
 
 use std::net::SocketAddr;
 
+use pulseboard::route::PATTERNS_MAX;
+use pulseboard::validate::EVENT_BYTES_MAX;
+
 use super::ConfigError;
 use super::layers::Values;
 use super::raw::Raw;
@@ -143,11 +146,11 @@ sections! {
         /// Address and port; port 0 takes a free one. Beyond this machine only with a key.
         bind: Parsed<SocketAddr> = "127.0.0.1:3000" flag "bind" "ADDR:PORT";
         /// The origin people open, when it differs from the address above: behind a proxy.
-        public_url: Optional<Origin> = "" later "proxies and origins";
+        public_url: Optional<Origin> = "";
         /// Other origins whose pages may call the daemon.
-        allowed_origins: List<Origin> = "" [0..=100] later "other origins";
+        allowed_origins: List<Origin> = "" [0..=100];
         /// Proxies whose X-Forwarded-For counts: addresses or networks, such as 10.0.0.0/8.
-        trusted_proxies: List<Network> = "" [0..=100] later "proxies";
+        trusted_proxies: List<Network> = "" [0..=100];
     }
 
     /// This instance among others.
@@ -213,7 +216,7 @@ sections! {
         /// Events a socket may send at once after a rest. Not in dev mode.
         socket_events_burst: Count = "100" [1..=BILLION];
         /// One event as JSON.
-        event_bytes: Bytes = "16 KiB" [256..=MIB];
+        event_bytes: Bytes = "16 KiB" [256..=EVENT_BYTES_MAX as u64];
         /// A socket frame from a client that may only watch.
         frame_bytes: Bytes = "16 KiB" [KIB..=MIB];
         /// A socket frame from a client that may send events.
@@ -243,7 +246,7 @@ sections! {
         /// Rooms of a socket.
         rooms_per_socket: Count = "32" [1..=1_000];
         /// Filtered views, all together.
-        views: Count = "64" [0..=10_000] later "filtered views";
+        views: Count = "64" [0..=10_000];
         /// Routes a tick tells apart. The rest is counted under other routes.
         routes: Count = "20000" [1..=1_000_000];
         /// The journal on disk while a shared store is away. Past it: 503 spool_full.
@@ -271,7 +274,7 @@ sections! {
         /// Whether segments that are numbers, UUIDs or long hex become :id.
         normalise: Switch = "true";
         /// Templates tried first, such as /users/:name/files: a :segment stands for any one.
-        patterns: List<RoutePattern> = "" [0..=1_000];
+        patterns: List<RoutePattern> = "" [0..=PATTERNS_MAX as u64];
     }
 
     /// How long data is kept.

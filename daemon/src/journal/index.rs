@@ -187,6 +187,18 @@ impl Index {
         }
     }
 
+    /// The lowest sequence of the newest run of things that have arrivals at or after `arrived_ms`.
+    pub(super) fn arrived_since(&self, arrived_ms: i64) -> Option<u64> {
+        let blocks = self.blocks.iter().rev().map(|(seq, at)| (*seq, at.arrival_ms.1));
+        let in_head = self.in_head.iter().rev().map(|at| (at.first_seq, at.arrival_ms.1));
+        let first = |things: &mut dyn Iterator<Item = (u64, i64)>| {
+            let run = things.take_while(|(_, newest_ms)| *newest_ms >= arrived_ms);
+            run.map(|(seq, _)| seq).last()
+        };
+        let found = [first(&mut { blocks }), first(&mut { in_head })];
+        found.into_iter().flatten().min()
+    }
+
     /// The lowest sequence held.
     pub(super) fn first_seq(&self) -> Option<u64> {
         self.at_or_after(0).map(|found| found.first_seq())

@@ -24,7 +24,11 @@ impl State {
         // Events of one tick together: what is held of a tick is looked up once for all of them.
         let mut order = std::mem::take(&mut self.order);
         order.clear();
+        let all = self.filter.is_empty();
         for (index, event) in batch.iter().enumerate().skip(index) {
+            if !all && !self.filter.matches(&event) {
+                continue;
+            }
             match self.tick_for(&event) {
                 Some(tick) => order.push((tick, index as u32)),
                 None => self.count_aside(&event),
@@ -57,7 +61,7 @@ impl State {
         let summary = self.ticks.change(tick);
         for (_, index) in run {
             let sample = Sample::from(batch.get(*index as usize));
-            let admitted = summary.add(&sample, &mut self.names, self.settings.routes_per_tick);
+            let admitted = summary.add(&sample, &mut self.names, self.routes_max);
             self.skewed_total += u64::from(sample.is_skewed);
             if !is_framed {
                 continue;
@@ -76,14 +80,9 @@ impl State {
 
     /// Counts an event in its minute, and as late where it arrived.
     fn count_aside(&mut self, event: &EventRef<'_>) {
-        let minute = self.minutes.entry(minute_of_event(event)).or_insert_with(|| {
-            self.minutes_weight += 8;
-            Arc::default()
-        });
-        let minute = Arc::make_mut(minute);
-        let routes = minute.routes.rows().len();
-        minute.add(&Sample::from(*event), &mut self.names, self.settings.routes_per_tick);
-        self.minutes_weight += minute.routes.rows().len() - routes;
+        if !self.is_view {
+            self.count_in_minute(event);
+        }
         if event.row().class == Class::Import {
             return;
         }
@@ -99,6 +98,17 @@ impl State {
                 }
             }
         }
+    }
+
+    fn count_in_minute(&mut self, event: &EventRef<'_>) {
+        let minute = self.minutes.entry(minute_of_event(event)).or_insert_with(|| {
+            self.minutes_weight += 8;
+            Arc::default()
+        });
+        let minute = Arc::make_mut(minute);
+        let routes = minute.routes.rows().len();
+        minute.add(&Sample::from(*event), &mut self.names, self.settings.routes_per_tick);
+        self.minutes_weight += minute.routes.rows().len() - routes;
     }
 
     /// Adds a summary to its minute.

@@ -51,6 +51,10 @@ impl State {
     fn finish_next(&mut self, now_tick: i64) {
         let tick = self.final_upto + 1;
         self.final_upto = tick;
+        if self.is_view {
+            self.finish_point(tick);
+            return;
+        }
         for window in &mut self.final_windows {
             window.slide(&self.ticks);
         }

@@ -103,10 +103,15 @@ impl State {
             frame.revised_after = history.revised_after(frame.tick);
         }
         self.unreconciled = self.frames.len();
+        for (tick, index, point) in self.final_points.drain(..) {
+            if histories[index].revise(tick, point, self.head + 1) {
+                self.overdue[index].insert(tick);
+            }
+        }
     }
 
     /// Whether there is anything to [`State::reconcile`].
     pub(crate) fn is_reconciled(&self) -> bool {
-        self.unreconciled == self.frames.len()
+        self.unreconciled == self.frames.len() && self.final_points.is_empty()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
+use pulseboard::filter::Filter;
 use pulseboard::limits::FINAL_AFTER_SECS;
 use pulseboard::tick::Names;
 use pulseboard::window::{Point, Ticks, Window};
@@ -22,6 +23,9 @@ impl State {
         };
         let mut state = Self {
             settings: settings.clone(),
+            filter: Filter::default(),
+            is_view: false,
+            routes_max: settings.routes_per_tick,
             names: Names::default(),
             ticks: Ticks::default(),
             head,
@@ -42,6 +46,7 @@ impl State {
             overdue: vec![BTreeSet::new(); settings.windows_secs.len()],
             frames: Vec::new(),
             unreconciled: 0,
+            final_points: Vec::new(),
             inflight: VecDeque::new(),
             order: Vec::new(),
             commit: position.commit,

@@ -9,9 +9,13 @@ use parking_lot::Mutex;
 use pulseboard::event::{Class, EventBatch, Row};
 use tempfile::TempDir;
 
+use crate::aggregate::filler::Filler;
 use crate::aggregate::shared::Shared;
+use crate::aggregate::view_worker::ViewWorker;
 use crate::aggregate::worker::{Step, Worker};
-use crate::aggregate::{FrameSink, Item, Settings, Source, TickFrame, Views, build};
+use crate::aggregate::{
+    FrameSink, Item, Past, Settings, Source, Stages, Stored, TickFrame, Views, Wanted, build,
+};
 use crate::clock::Clock;
 use crate::store::embedded::Store;
 
@@ -90,12 +94,52 @@ impl Source for Tail {
     }
 }
 
+impl Past for Log {
+    fn since(&self, arrived_ms: i64) -> Box<dyn Source> {
+        let arrived = |item: &Item| match item {
+            Item::Events { batch, .. } => batch.rows().iter().any(|r| r.arrival_ms >= arrived_ms),
+            _ => true,
+        };
+        let first = self.0.lock().iter().position(arrived);
+        Box::new(Tail { log: self.clone(), read: first.unwrap_or(self.0.lock().len()) })
+    }
+
+    fn stored(&self, wanted: Wanted) -> Stored<'_> {
+        let outside = |(from, to): (i64, i64), ms: i64| ms < from || ms > to;
+        let items = self.0.lock().clone();
+        let batches = items.into_iter().rev().filter_map(move |item| match item {
+            Item::Events { first_seq, batch } => Some((first_seq, batch)),
+            _ => None,
+        });
+        Box::new(batches.filter(move |(_, batch)| {
+            let arrived = batch.rows().iter().any(|r| !outside(wanted.arrived_ms, r.arrival_ms));
+            let timed = |timed_ms| batch.rows().iter().any(|r| !outside(timed_ms, r.timestamp_ms));
+            arrived && wanted.timed_ms.is_none_or(timed)
+        }))
+    }
+
+    fn kept_from_ms(&self) -> Option<i64> {
+        None
+    }
+
+    fn newest_seq(&self) -> u64 {
+        self.next_seq() - 1
+    }
+}
+
 #[derive(Default)]
-struct Frames(Mutex<VecDeque<Arc<TickFrame>>>);
+struct Frames {
+    main: Mutex<VecDeque<Arc<TickFrame>>>,
+    views: Mutex<Vec<(Arc<str>, Arc<TickFrame>)>>,
+}
 
 impl FrameSink for Frames {
     fn frame(&self, frame: &Arc<TickFrame>) {
-        self.0.lock().push_back(Arc::clone(frame));
+        self.main.lock().push_back(Arc::clone(frame));
+    }
+
+    fn view_frame(&self, key: &Arc<str>, frame: &Arc<TickFrame>) {
+        self.views.lock().push((Arc::clone(key), Arc::clone(frame)));
     }
 }
 
@@ -106,6 +150,8 @@ pub(super) struct Aggregator {
     pub(super) log: Log,
     pub(super) shared: Arc<Shared>,
     worker: Option<Worker>,
+    filler: Filler,
+    view_worker: ViewWorker,
     frames: Arc<Frames>,
 }
 
@@ -123,10 +169,13 @@ impl Aggregator {
         // The log is read from its start: what is counted already must be passed over.
         let tail = Box::new(Tail { log: log.clone(), read: 0 });
         let sink = Arc::clone(&frames) as Arc<dyn FrameSink>;
-        let (shared, worker) =
-            build(tail, clock.clone(), Settings::default(), store, sink).unwrap();
+        let settings = Settings { views: 3, ..Settings::default() };
+        let past = Arc::new(log.clone());
+        let Stages { shared, worker, filler, view_worker } =
+            build(tail, past, clock.clone(), settings, store, sink).unwrap();
         let views = Views(Arc::clone(&shared));
-        Self { dir, clock, views, log, shared, worker: Some(worker), frames }
+        let worker = Some(worker);
+        Self { dir, clock, views, log, shared, worker, filler, view_worker, frames }
     }
 
     pub(super) fn now_ms(&self) -> i64 {
@@ -142,11 +191,19 @@ impl Aggregator {
         self.worker.as_mut().unwrap().step(Duration::ZERO) == Step::Went
     }
 
+    /// Fills views and brings them to where the main view is.
+    pub(super) fn step_views(&mut self) {
+        while self.filler.step(Duration::ZERO) {}
+        while self.view_worker.step(Duration::ZERO) == Step::Went {}
+    }
+
     /// Counts what was sent, and then does all that is due at a time.
     pub(super) fn run_to(&mut self, now_ms: i64) {
         while self.step() {}
+        self.step_views();
         self.clock.set_ms(now_ms);
         while self.step() {}
+        self.step_views();
     }
 
     /// Lets ticks pass, one by one, and leaves a moment after the last one's frame.
@@ -164,7 +221,13 @@ impl Aggregator {
 
     /// The frames that left since the last call.
     pub(super) fn frames(&self) -> Vec<Arc<TickFrame>> {
-        self.frames.0.lock().drain(..).collect()
+        self.frames.main.lock().drain(..).collect()
+    }
+
+    /// The frames of a view that left since the last call; the others' are dropped.
+    pub(super) fn view_frames(&self, key: &str) -> Vec<Arc<TickFrame>> {
+        let frames = std::mem::take(&mut *self.frames.views.lock());
+        frames.into_iter().filter(|(of, _)| **of == *key).map(|(_, frame)| frame).collect()
     }
 
     /// Waits until all that is counted is on disk.
