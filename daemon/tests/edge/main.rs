@@ -14,3 +14,4 @@ mod client;
 mod harness;
 mod neighbour;
 mod sockets;
+mod tokens;
