@@ -1,12 +1,10 @@
 // What the browser tests talk to: the daemon itself (PULSEBOARDD, else ../target/debug/pulseboardd), started on a free
 // port with an empty data directory. Without a binary the mock stands in, and says so; in CI that is a failure.
 import { spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { mint } from "../dev/jwt.mjs";
 import { startMock } from "../dev/mock.mjs";
 import { Model } from "../dev/model.mjs";
 
@@ -19,11 +17,10 @@ if (!real) {
   console.log(`no daemon at ${binary}: these tests run against the mock`);
 }
 
-function spawnDaemon(dataDir, bind, settings) {
+function spawnDaemon(dataDir, bind) {
   return new Promise((resolve, reject) => {
     const child = spawn(binary, ["--bind", bind, "--data-dir", dataDir], {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...settings },
     });
     let said = "";
     let complaints = "";
@@ -42,10 +39,9 @@ function spawnDaemon(dataDir, bind, settings) {
 
 const ended = (child) => new Promise((done) => (child.exitCode === null ? child.once("exit", done) : done()));
 
-async function startDaemon(secret, settings) {
+async function startDaemon() {
   const dataDir = mkdtempSync(join(tmpdir(), "pulseboard-e2e-"));
-  const all = { ...settings, ...(secret ? { PULSEBOARD_AUTH__SECRET: secret } : {}) };
-  let running = await spawnDaemon(dataDir, "127.0.0.1:0", all);
+  let running = await spawnDaemon(dataDir, "127.0.0.1:0");
   const { url } = running;
   const down = async () => {
     running.child.kill("SIGTERM");
@@ -55,7 +51,7 @@ async function startDaemon(secret, settings) {
     url,
     down,
     up: async () => {
-      running = await spawnDaemon(dataDir, new URL(url).host, all);
+      running = await spawnDaemon(dataDir, new URL(url).host);
     },
     stop: async () => {
       await down();
@@ -64,36 +60,29 @@ async function startDaemon(secret, settings) {
   };
 }
 
-async function startStandIn(secret) {
+async function startStandIn() {
   const model = new Model();
-  let running = await startMock({ model, secret });
+  let running = await startMock({ model });
   const { url, port } = running;
   return {
     url,
     down: async () => running.close(),
     up: async () => {
-      running = await startMock({ model, port, secret });
+      running = await startMock({ model, port });
     },
     stop: async () => running.close(),
   };
 }
 
-/**
- * Starts a fresh target: `url`, `down()`, `up()` on the same address and data, `stop()`, `post()`, `aggregates()`.
- * With `tokens` it has a key, and `token(claims)` mints one that it takes. `settings` are of its environment.
- */
-export async function startTarget({ tokens = false, settings = {} } = {}) {
-  const secret = tokens ? randomBytes(32).toString("hex") : undefined;
-  const target = await (real ? startDaemon(secret, settings) : startStandIn(secret));
-  const token = (claims) => mint(secret, claims);
-  const asker = () => (secret ? { authorization: `Bearer ${token({ scope: "admin" })}` } : {});
+/** Starts a fresh target: `url`, `down()`, `up()` on the same address and data, `stop()`, `post()`, `aggregates()`. */
+export async function startTarget() {
+  const target = await (real ? startDaemon() : startStandIn());
   return {
     ...target,
-    token,
     post: async (events) => {
       const response = await fetch(`${target.url}/api/events`, {
         method: "POST",
-        headers: { ...asker(), "content-type": "application/json" },
+        headers: { "content-type": "application/json" },
         body: JSON.stringify(events),
       });
       const body = await response.json();
@@ -102,7 +91,7 @@ export async function startTarget({ tokens = false, settings = {} } = {}) {
     },
     aggregates: async (window, at) => {
       const query = new URLSearchParams({ window, ...(at === undefined ? {} : { at: String(at) }) });
-      const response = await fetch(`${target.url}/api/aggregates?${query}`, { headers: asker() });
+      const response = await fetch(`${target.url}/api/aggregates?${query}`);
       return response.json();
     },
   };

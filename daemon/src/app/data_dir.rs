@@ -72,8 +72,7 @@ impl DataDir {
     }
 }
 
-/// Makes it (0700) where it is missing.
-pub(super) fn make(path: &Path) -> std::io::Result<()> {
+fn make(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
 
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)

@@ -23,7 +23,9 @@ use super::message::{self, Request};
 use super::protocol::{Ending, Heard, Reader};
 use super::room::{self, RoomName};
 use super::wire_frame;
+use diary::Diary;
 
+mod diary;
 mod parting;
 mod publish;
 mod standing;
@@ -76,8 +78,10 @@ pub(super) async fn run(
         gathered: publish::Gathered::default(),
         lookup: None,
     };
+    let diary = Diary::open(&session.hub.clock, place.address());
     session.begin();
     let ending = session.serve().await;
+    diary.close(&session.hub.clock, &session.standing, ending);
     session.launch();
     session.end(ending).await;
     drop(place);
