@@ -14,7 +14,8 @@ use super::StartError;
 use super::changes::Changes;
 use super::data_dir::DataDir;
 use super::edge;
-use super::greeting::Greeting;
+use super::greeting::{Greeting, Tokens};
+use super::keys;
 use super::watchdog::Pulse;
 use super::wiring::{self, Counted, Log, Publisher, Sockets, Windows};
 use crate::aggregate::{self, window_name};
@@ -99,7 +100,6 @@ impl Running {
     }
 
     /// Puts the limits, origins and proxies of other settings in place.
-    #[allow(dead_code, reason = "for SIGHUP")]
     pub(super) fn reload(&self, config: &Config) {
         edge::reload(&self.gate, config);
     }
@@ -190,7 +190,9 @@ fn build(
         oldest_age_ms: recovery.oldest_arrival_ms.map(|oldest| clock.now_ms() - oldest),
         cut_bytes: recovery.cut_bytes,
         damaged_blocks: recovery.damaged.len(),
-        algorithm: authority.algorithm(),
+        tokens: authority
+            .algorithm()
+            .map(|algorithm| Tokens { algorithm, file: keys::file(config) }),
     };
 
     let dedupe = remember(&journal, config, clock)?;
