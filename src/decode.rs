@@ -31,6 +31,13 @@ pub struct Decoded {
     pub places: Vec<u32>,
 }
 
+/// How far a [`Decoded`] had come, to go back to.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    rows: usize,
+    text_len: usize,
+}
+
 /// What one call held.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -75,11 +82,16 @@ impl Decoded {
         }
     }
 
-    /// Takes back everything after the first `rows` events and `text_len` bytes.
-    fn roll_back(&mut self, rows: usize, text_len: usize) {
-        self.batch.retain(|index| index < rows);
-        self.batch.truncate_text(text_len);
-        self.places.truncate(rows);
+    /// Where it stands.
+    pub fn mark(&self) -> Mark {
+        Mark { rows: self.batch.len(), text_len: self.batch.text_len() }
+    }
+
+    /// Takes back everything that was added after `to`.
+    pub fn roll_back(&mut self, to: Mark) {
+        self.batch.retain(|index| index < to.rows);
+        self.batch.truncate_text(to.text_len);
+        self.places.truncate(to.rows);
     }
 }
 
@@ -98,10 +110,10 @@ fn all_or_none(
     out: &mut Decoded,
     decode: impl FnOnce(&mut Decoded) -> Result<Report, DecodeError>,
 ) -> Result<Report, DecodeError> {
-    let (rows, text_len) = (out.batch.len(), out.batch.text_len());
+    let before = out.mark();
     let result = decode(out);
     if result.is_err() {
-        out.roll_back(rows, text_len);
+        out.roll_back(before);
     }
     result
 }
@@ -186,7 +198,7 @@ fn item(text: &str, rules: &Rules<'_>, out: &mut Decoded) -> Outcome {
 }
 
 fn array(body: &str, rules: &Rules<'_>, out: &mut Decoded) -> Result<Report, DecodeError> {
-    let (rows, text_len) = (out.batch.len(), out.batch.text_len());
+    let before = out.mark();
     let mut items = Items::new(body, rules, out);
     let result = items.read(body);
     let (count, refusals, too_many) =
@@ -197,12 +209,12 @@ fn array(body: &str, rules: &Rules<'_>, out: &mut Decoded) -> Result<Report, Dec
     }
     match result {
         Ok(()) if exact => {
-            let rows = rows..out.batch.len();
+            let rows = before.rows..out.batch.len();
             Ok(Report { rows, single: false, items: count, refusals })
         }
         // Not JSON, or JSON with a value this parser cannot hold, or perhaps an oversized item.
         _ => {
-            out.roll_back(rows, text_len);
+            out.roll_back(before);
             careful::array(body, rules, out)
         }
     }

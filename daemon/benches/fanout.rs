@@ -248,7 +248,12 @@ impl Daemon {
         hub.attach(Arc::new(Past));
         let endpoint = Endpoint::new(hub.clone(), Origins::default());
         let upgrade = move |request: Request| async move { endpoint.upgrade(request) };
-        let gate = Gate { authority: Authority::dev(), rates: RateLimits::default() };
+        let gate = Gate::new(
+            Authority::dev(),
+            RateLimits::default(),
+            Origins::default(),
+            gate::Settings::default(),
+        );
         let router = Router::new()
             .route("/ws", any(upgrade))
             .layer(axum::middleware::from_fn_with_state(gate, gate::pass));

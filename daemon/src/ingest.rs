@@ -3,6 +3,7 @@
 //! The ways in (REST, the socket) hand bodies to [`Ingest`] and get verdicts back, after the sync.
 //! Ingest knows the journal only as an [`EventLog`] and reads time only from the daemon's clock.
 //! It keeps no queue: what it is working on is bounded in bytes, past which it answers `busy`.
+//! What a sender may send is charged to its budget once it is known how many events there are.
 
 pub mod dedupe;
 pub mod fingerprint;
@@ -12,6 +13,7 @@ pub mod rest;
 pub mod socket;
 
 mod ids;
+mod inflight;
 mod landing;
 mod stats;
 
@@ -25,10 +27,11 @@ use pulseboard::wire::server::Rejection;
 use thiserror::Error;
 
 use crate::auth::Grant;
-use crate::rate_limit::EventBudget;
+use crate::rate_limit::{EventBudget, Exceeded, Standing};
 
 pub use dedupe::Dedupe;
 pub use fingerprint::Fingerprinter;
+pub use inflight::Share;
 pub use pipeline::{Ingest, Options};
 pub use stats::Stats;
 
@@ -120,6 +123,8 @@ pub struct Verdicts {
     pub is_single: bool,
     /// The verdict on the event, when the body was one object and the event was not refused.
     pub single: Option<SingleVerdict>,
+    /// Where the sender stands with its budget, if it has one.
+    pub standing: Option<Standing>,
 }
 
 /// The verdict on one event sent by itself.
@@ -166,6 +171,20 @@ pub enum IngestError {
     /// The daemon is stopping.
     #[error("the daemon is stopping: try again")]
     Closed,
+    /// The sender's budget of events does not allow it.
+    #[error("{}", over_budget(.0))]
+    OverBudget(Exceeded),
+}
+
+fn over_budget(exceeded: &Exceeded) -> String {
+    match exceeded {
+        Exceeded::Rate { quota, retry_after_ms, .. } => {
+            format!("more than {quota} events a second; try again in {retry_after_ms} ms")
+        }
+        Exceeded::Burst { burst, .. } => {
+            format!("at most {burst} events are taken at once: send fewer in a call")
+        }
+    }
 }
 
 impl IngestError {
@@ -180,6 +199,8 @@ impl IngestError {
             IngestError::SpoolFull => "spool_full",
             IngestError::DedupeFull => "dedupe_full",
             IngestError::Closed => "stopping",
+            IngestError::OverBudget(Exceeded::Rate { .. }) => "rate_limited",
+            IngestError::OverBudget(Exceeded::Burst { .. }) => "batch_exceeds_burst",
         }
     }
 
@@ -188,7 +209,9 @@ impl IngestError {
         match self {
             IngestError::Malformed(_)
             | IngestError::EmptyBatch
-            | IngestError::TooManyEvents { .. } => None,
+            | IngestError::TooManyEvents { .. }
+            | IngestError::OverBudget(Exceeded::Burst { .. }) => None,
+            IngestError::OverBudget(Exceeded::Rate { retry_after_ms, .. }) => Some(*retry_after_ms),
             IngestError::Busy => Some(250),
             IngestError::Closed => Some(2_000),
             IngestError::DiskFull | IngestError::SpoolFull | IngestError::DedupeFull => Some(5_000),

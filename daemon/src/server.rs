@@ -16,11 +16,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 mod connection;
+mod discard;
 pub mod fence;
 pub mod origin;
 mod refusal;
+mod request_id;
 pub mod rlimit;
 
+pub use discard::discard;
 pub use refusal::refusal;
 
 /// How long the accept loop rests when the system has no descriptor left.

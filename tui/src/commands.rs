@@ -3,6 +3,7 @@
 
 pub mod completions;
 mod deliver;
+pub mod export;
 mod http;
 pub mod load;
 pub mod man;

@@ -50,6 +50,7 @@ async fn dispatch(mut cli: Cli) -> anyhow::Result<ExitCode> {
     let target = target(&cli)?;
     match command {
         Some(Command::Load(args)) => commands::load::run(args, &target).await,
+        Some(Command::Export(args)) => commands::export::run(args, &target).await,
         Some(Command::Replay(args)) => commands::replay::run(args, &target).await,
         Some(Command::Completions(_) | Command::Man(_) | Command::Token(_)) => {
             unreachable!("done above")

@@ -90,6 +90,12 @@ impl Target {
         self.authority.host().trim_matches(['[', ']'])
     }
 
+    /// Whether it is this machine: then packing what is sent takes longer than sending it.
+    pub fn is_near(&self) -> bool {
+        let is_loopback = |address: std::net::IpAddr| address.is_loopback();
+        self.host() == "localhost" || self.host().parse().is_ok_and(is_loopback)
+    }
+
     /// The port; the scheme's own where none was written.
     pub fn port(&self) -> u16 {
         self.authority.port_u16().unwrap_or(if self.trust.is_some() { 443 } else { 80 })

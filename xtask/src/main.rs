@@ -13,6 +13,7 @@ mod demo;
 mod packages;
 mod page;
 mod run;
+mod service;
 mod test;
 mod workspace;
 

@@ -129,6 +129,37 @@ fn apt_install(packages: &[&str]) -> anyhow::Result<()> {
     apt(&install)
 }
 
+/// `systemd-analyze`, which judges the service's unit.
+pub(crate) fn systemd_analyze() -> anyhow::Result<PathBuf> {
+    if which("systemd-analyze").is_none() {
+        apt_install(&["systemd"])?;
+    }
+    which("systemd-analyze").context("systemd was installed and has no systemd-analyze")
+}
+
+/// Unpacks a Debian package into a folder, without installing it.
+pub(crate) fn apt_unpack(package: &str, into: &Path) -> anyhow::Result<()> {
+    if which("apt-get").is_none() || which("dpkg-deb").is_none() {
+        bail!("missing: {package}, and without apt-get it cannot be fetched");
+    }
+    println!("fetching {package}");
+    let fetched = tempfile::tempdir()?;
+    let download = || {
+        let mut apt = run::command("apt-get", &["-qq", "download", package], fetched.path());
+        // It warns that root need not drop its rights to write here.
+        plainly(apt.stderr(Stdio::null()))
+    };
+    if download().is_err() {
+        if is_root() {
+            plainly(&mut run::command("apt-get", &["-qq", "update"], fetched.path()))?;
+        }
+        download().with_context(|| format!("try: sudo apt-get update, or install {package}"))?;
+    }
+    let file = std::fs::read_dir(fetched.path())?.next().context("nothing was fetched")??;
+    let mut unpack = run::command("dpkg-deb", &["--extract"], fetched.path());
+    plainly(unpack.arg(file.path()).arg(into))
+}
+
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }

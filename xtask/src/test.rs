@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use crate::run::{Steps, cargo, npm, plainly};
-use crate::{packages, page, workspace};
+use crate::{packages, page, service, workspace};
 
 /// Runs the checks.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
@@ -40,6 +40,20 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let built = steps.step("rust: build", || {
         plainly(&mut cargo(&["build", "--quiet", "--workspace", "--bins"]))
     });
+
+    match packages::systemd_analyze() {
+        Ok(program) if built => {
+            steps.step("service: systemd unit", || service::unit(&program));
+        }
+        Ok(_) => steps.leave_out("service: systemd unit", "the daemon was not built"),
+        Err(error) => steps.leave_out("service: systemd unit", &format!("{error:#}")),
+    }
+    match service::promtool() {
+        Ok(program) => {
+            steps.step("service: prometheus rules", || service::prometheus(&program));
+        }
+        Err(error) => steps.leave_out("service: prometheus rules", &format!("{error:#}")),
+    }
 
     // Some tests watch with a WebSocket client that is not ours: Python's `websockets`.
     let python = packages::python().unwrap_or_else(|error| {

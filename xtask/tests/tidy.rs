@@ -63,7 +63,8 @@ const STAGES: &[(&str, &[&str])] = &[
     // Grants and budgets are values every way in carries.
     ("auth", &["clock"]),
     ("rate_limit", &["auth", "clock"]),
-    ("gate", &["api", "auth", "clock", "rate_limit", "server"]),
+    // Networks of proxies are values of the settings.
+    ("gate", &["api", "auth", "clock", "config", "rate_limit", "server"]),
     ("broadcast", &["aggregate", "auth", "clock", "rate_limit"]),
     ("ingest", &["api", "auth", "broadcast", "clock", "gate", "journal", "rate_limit", "server"]),
     // For the one shape of a refusal, the problem document.

@@ -8,6 +8,11 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+/// The code of a problem document, in the extensions of the answer that carries it: what metrics
+/// and logs tell answers apart by.
+#[derive(Clone, Debug)]
+pub struct Code(pub Cow<'static, str>);
+
 /// An error answer: `{"type","title","status","code","detail"[,"field"]}`.
 #[derive(Clone, Debug)]
 pub struct Problem {
@@ -104,6 +109,10 @@ impl IntoResponse for Problem {
         for (name, value) in self.headers {
             response.headers_mut().insert(name, value);
         }
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response.extensions_mut().insert(Code(self.code));
         response
     }
 }

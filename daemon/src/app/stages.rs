@@ -12,7 +12,9 @@ use pulseboard::route::Normaliser;
 
 use super::StartError;
 use super::data_dir::DataDir;
-use super::greeting::Greeting;
+use super::edge;
+use super::greeting::{Greeting, Tokens};
+use super::keys;
 use super::watchdog::Pulse;
 use super::wiring::{self, Counted, Log, Publisher, Sockets, Windows};
 use crate::aggregate::{self, window_name};
@@ -25,8 +27,7 @@ use crate::config::{Config, RoutePattern};
 use crate::gate::{self, Gate};
 use crate::ingest::{self, Dedupe, Fingerprinter, Ingest, rest, socket};
 use crate::journal::{self, Journal, OsDisk};
-use crate::rate_limit::RateLimits;
-use crate::server::{self, origin::Origins};
+use crate::server;
 use crate::store::embedded::Store;
 
 /// How long sockets may take to say goodbye.
@@ -97,6 +98,11 @@ impl Running {
         }
     }
 
+    /// Puts the limits, origins and proxies of other settings in place.
+    pub(super) fn reload(&self, config: &Config) {
+        edge::reload(&self.gate, config);
+    }
+
     /// Set when the daemon is on its way out.
     pub(super) fn stopping(&self) -> &AtomicBool {
         &self.stages.stopping
@@ -109,6 +115,7 @@ impl Running {
         loop {
             ticks.tick().await;
             self.stages.metrics.upkeep();
+            self.gate.rates.prune();
             if !self.clock.retention_allowed() {
                 continue;
             }
@@ -175,7 +182,9 @@ fn build(
         oldest_age_ms: recovery.oldest_arrival_ms.map(|oldest| clock.now_ms() - oldest),
         cut_bytes: recovery.cut_bytes,
         damaged_blocks: recovery.damaged.len(),
-        algorithm: authority.algorithm(),
+        tokens: authority
+            .algorithm()
+            .map(|algorithm| Tokens { algorithm, file: keys::file(config) }),
     };
 
     let dedupe = remember(&journal, config, clock)?;
@@ -196,7 +205,7 @@ fn build(
 
     let windows_secs: Vec<u32> = config.general.windows.iter().map(|window| window.secs).collect();
     let windows = windows_secs.iter().map(|secs| window_name(*secs)).collect();
-    let gate = Gate { authority, rates: RateLimits::default() };
+    let gate = edge::gate(config, authority, clock);
     let admission = Admission { authority: gate.authority.clone(), rates: gate.rates.clone() };
     let publisher = Arc::new(Publisher(ingest.clone()));
     let hub = Hub::new(publisher, admission, hub_settings(config, windows), clock.clone());
@@ -221,11 +230,9 @@ fn build(
 
     let limits = rest::Limits {
         body_bytes: config.limits.body_bytes as usize,
-        inflight_bytes: config.limits.inflight_bytes as usize,
         body_timeout: config.limits.body_timeout,
     };
-    let origins = Origins::default();
-    let endpoint = socket::Endpoint::new(Arc::clone(&hub), origins)
+    let endpoint = socket::Endpoint::new(Arc::clone(&hub), gate.origins.clone())
         .with_query_token(config.auth.allow_query_token);
     tracing::debug!(%address, "every stage stands");
     let stopping = Arc::<AtomicBool>::default();

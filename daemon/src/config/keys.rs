@@ -7,6 +7,9 @@
 
 use std::net::SocketAddr;
 
+use pulseboard::route::PATTERNS_MAX;
+use pulseboard::validate::EVENT_BYTES_MAX;
+
 use super::ConfigError;
 use super::layers::Values;
 use super::raw::Raw;
@@ -113,6 +116,23 @@ pub(super) fn find(name: &str) -> Option<&'static Key> {
     all().find(|key| key.name == name)
 }
 
+/// Keys that take effect when SIGHUP has them read again.
+pub(super) const LIVE: [&str; 13] = [
+    "server.public_url",
+    "server.allowed_origins",
+    "server.trusted_proxies",
+    "auth.secret",
+    "auth.secret_file",
+    "auth.public_key_file",
+    "auth.iss",
+    "auth.aud",
+    "limits.api_per_minute",
+    "limits.ingest_events_per_second",
+    "limits.socket_events_per_second",
+    "limits.socket_events_burst",
+    "metrics.public",
+];
+
 /// Every key, in the order of the example file.
 pub(super) fn all() -> impl Iterator<Item = &'static Key> + Clone {
     SECTIONS.iter().flat_map(|section| section.keys)
@@ -143,11 +163,11 @@ sections! {
         /// Address and port; port 0 takes a free one. Beyond this machine only with a key.
         bind: Parsed<SocketAddr> = "127.0.0.1:3000" flag "bind" "ADDR:PORT";
         /// The origin people open, when it differs from the address above: behind a proxy.
-        public_url: Optional<Origin> = "" later "proxies and origins";
+        public_url: Optional<Origin> = "";
         /// Other origins whose pages may call the daemon.
-        allowed_origins: List<Origin> = "" [0..=100] later "other origins";
+        allowed_origins: List<Origin> = "" [0..=100];
         /// Proxies whose X-Forwarded-For counts: addresses or networks, such as 10.0.0.0/8.
-        trusted_proxies: List<Network> = "" [0..=100] later "proxies";
+        trusted_proxies: List<Network> = "" [0..=100];
     }
 
     /// This instance among others.
@@ -213,7 +233,7 @@ sections! {
         /// Events a socket may send at once after a rest. Not in dev mode.
         socket_events_burst: Count = "100" [1..=BILLION];
         /// One event as JSON.
-        event_bytes: Bytes = "16 KiB" [256..=MIB];
+        event_bytes: Bytes = "16 KiB" [256..=EVENT_BYTES_MAX as u64];
         /// A socket frame from a client that may only watch.
         frame_bytes: Bytes = "16 KiB" [KIB..=MIB];
         /// A socket frame from a client that may send events.
@@ -271,7 +291,7 @@ sections! {
         /// Whether segments that are numbers, UUIDs or long hex become :id.
         normalise: Switch = "true";
         /// Templates tried first, such as /users/:name/files: a :segment stands for any one.
-        patterns: List<RoutePattern> = "" [0..=1_000];
+        patterns: List<RoutePattern> = "" [0..=PATTERNS_MAX as u64];
     }
 
     /// How long data is kept.

@@ -1,12 +1,11 @@
 //! The stages between a body and its verdicts, in order, for one call.
 //!
 //! Everything up to the journal's queue happens at once on one core, without an await: decode,
-//! ids, fingerprints, dedupe, append. Then the call waits for its sync, and, when it held
+//! charge, ids, fingerprints, dedupe, append. Then the call waits for its sync, and, when it held
 //! duplicates of events that other calls may still be writing, for theirs. A call that is dropped
 //! while it waits changes nothing about what lands.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use pulseboard::decode::{self, DecodeError, Decoded, Report};
@@ -19,10 +18,12 @@ use super::dedupe::Dedupe;
 use super::fingerprint::Fingerprinter;
 use super::flights::{Flights, Others};
 use super::ids::{self, Ids};
+use super::inflight::{Inflight, Share};
 use super::landing::Landing;
 use super::stats::{Added, Counters, Stats};
 use super::{Body, EventLog, IngestError, SingleVerdict, Source, Verdicts};
 use crate::clock::Clock;
+use crate::rate_limit::Standing;
 
 /// Bodies up to this many bytes are decoded where they were read; larger ones, which take over a
 /// millisecond, on a thread that no connection waits for.
@@ -70,14 +71,14 @@ struct Inner {
     ids: Ids,
     options: Options,
     counters: Counters,
-    inflight_bytes: AtomicUsize,
+    inflight: Inflight,
     ack_seconds: metrics::Histogram,
 }
 
 /// A call up to the journal's queue.
 struct Departure {
     arrival_ms: i64,
-    parts: Vec<Result<Report, IngestError>>,
+    parts: Vec<Result<Part, IngestError>>,
     /// By row as decoded.
     duplicates: Vec<bool>,
     /// Rows that look like duplicates, where another call may be writing their first.
@@ -86,6 +87,12 @@ struct Departure {
     added: Added,
     /// For a body of one object.
     single: Option<SingleVerdict>,
+}
+
+/// One body of a call, decoded and paid for.
+struct Part {
+    report: Report,
+    standing: Option<Standing>,
 }
 
 /// Duplicates to be looked at again.
@@ -113,6 +120,7 @@ impl Ingest {
         fingerprints: Fingerprinter,
         options: Options,
     ) -> Self {
+        let inflight = Inflight::new(options.inflight_bytes);
         Self(Arc::new(Inner {
             clock,
             log,
@@ -122,15 +130,31 @@ impl Ingest {
             ids: Ids::new(),
             options,
             counters: Counters::default(),
-            inflight_bytes: AtomicUsize::new(0),
+            inflight,
             ack_seconds: metrics::histogram!("pulseboard_ingest_ack_seconds"),
         }))
     }
 
+    /// A share of the bytes that may be worked on, for a body that is still being read.
+    pub fn share(&self) -> Share {
+        self.0.inflight.share()
+    }
+
     /// Takes the events of one call. Returns when what was accepted is on disk.
     pub async fn submit(&self, body: Body, source: &Source) -> Result<Verdicts, IngestError> {
+        let mut share = self.share();
+        share.grow(body.len())?;
+        self.submit_read(body, source, share).await
+    }
+
+    /// The same for a body whose bytes `share` stands for.
+    pub async fn submit_read(
+        &self,
+        body: Body,
+        source: &Source,
+        share: Share,
+    ) -> Result<Verdicts, IngestError> {
         let started = self.0.clock.elapsed();
-        let _bytes = InflightBytes::reserve(&self.0, body.len())?;
         let departure = if body.len() <= INLINE_BYTES {
             self.0.depart(&[body], source)?
         } else {
@@ -138,6 +162,7 @@ impl Ingest {
             aside(move || inner.depart(&[body], &source)).await?
         };
         let mut verdicts = self.0.arrive(departure).await?;
+        drop(share);
         self.0.ack_seconds.record(self.0.clock.elapsed().saturating_sub(started).as_secs_f64());
         // One body, one part.
         verdicts.pop().unwrap_or(Err(IngestError::EmptyBatch))
@@ -165,7 +190,8 @@ impl Ingest {
         let started = self.0.clock.elapsed();
         let bodies: Vec<Body> = publishes.into_iter().map(Body::Json).collect();
         let bytes = bodies.iter().map(Body::len).sum();
-        let _bytes = InflightBytes::reserve(&self.0, bytes)?;
+        let mut share = self.share();
+        share.grow(bytes)?;
         let departure = if bytes <= INLINE_BYTES {
             self.0.depart(&bodies, source)?
         } else {
@@ -182,7 +208,7 @@ impl Ingest {
         let inner = &self.0;
         Stats {
             in_flight: inner.flights.len(),
-            inflight_bytes: inner.inflight_bytes.load(Ordering::Relaxed),
+            inflight_bytes: inner.inflight.used(),
             dedupe_ids: inner.dedupe.ids(),
             dedupe_bytes: inner.dedupe.bytes(),
             dedupe_horizon_secs: (inner.dedupe.horizon_ms(inner.clock.now_ms()) / 1_000) as u64,
@@ -218,10 +244,10 @@ impl Inner {
         };
         let mut decoded = Decoded::for_body(bodies.iter().map(Body::len).sum());
         let parts: Vec<_> =
-            bodies.iter().map(|body| decode_part(body, &rules, &mut decoded)).collect();
+            bodies.iter().map(|body| take_part(body, &rules, source, &mut decoded)).collect();
         self.complete(&mut decoded, source, arrival_ms);
         let single = match parts.as_slice() {
-            [Ok(report)] if report.single => single_verdict(&decoded.batch),
+            [Ok(part)] if part.report.single => single_verdict(&decoded.batch),
             _ => None,
         };
         let Look { duplicates, unsure, landing, added } = self.look(decoded.batch, arrival_ms)?;
@@ -333,7 +359,7 @@ impl Inner {
     /// Counts the verdicts of each part.
     fn conclude(
         &self,
-        parts: Vec<Result<Report, IngestError>>,
+        parts: Vec<Result<Part, IngestError>>,
         duplicates: &[bool],
         single: Option<SingleVerdict>,
     ) -> Vec<Result<Verdicts, IngestError>> {
@@ -341,7 +367,7 @@ impl Inner {
             duplicate: duplicates.first() == Some(&true),
             ..verdict
         });
-        let conclude = |report: Report| {
+        let conclude = |Part { report, standing }: Part| {
             let rows = &duplicates[report.rows.clone()];
             let known = rows.iter().filter(|known| **known).count() as u64;
             self.counters.add_duplicates(known);
@@ -353,6 +379,7 @@ impl Inner {
                 rejected: report.refusals.into_listed(),
                 is_single: report.single,
                 single: single.take(),
+                standing,
             }
         };
         let mut conclude = conclude;
@@ -369,6 +396,25 @@ impl Unsure {
             held.push_from(batch, *row as usize);
         }
         Self { others, batch: held, rows }
+    }
+}
+
+/// Decodes one body and charges its items to the sender, refused ones too: they cost as much. What
+/// the budget does not allow leaves nothing behind, and the bodies beside it go on.
+fn take_part(
+    body: &Body,
+    rules: &Rules<'_>,
+    source: &Source,
+    decoded: &mut Decoded,
+) -> Result<Part, IngestError> {
+    let before = decoded.mark();
+    let report = decode_part(body, rules, decoded)?;
+    match source.budget.charge(report.items as u32) {
+        Ok(standing) => Ok(Part { report, standing }),
+        Err(exceeded) => {
+            decoded.roll_back(before);
+            Err(IngestError::OverBudget(exceeded))
+        }
     }
 }
 
@@ -406,31 +452,6 @@ fn count(batch: &EventBatch) -> Added {
         added.skewed += u64::from(event.row().class == Class::Live && event.is_skewed());
     }
     added
-}
-
-/// A share of `limits.inflight_bytes`, given back when it is dropped.
-struct InflightBytes<'a> {
-    used: &'a AtomicUsize,
-    bytes: usize,
-}
-
-impl<'a> InflightBytes<'a> {
-    fn reserve(inner: &'a Inner, bytes: usize) -> Result<Self, IngestError> {
-        let used = &inner.inflight_bytes;
-        let before = used.fetch_add(bytes, Ordering::Relaxed);
-        let share = Self { used, bytes };
-        // A body by itself is always taken, or it never could be.
-        if before > 0 && before + bytes > inner.options.inflight_bytes {
-            return Err(IngestError::Busy);
-        }
-        Ok(share)
-    }
-}
-
-impl Drop for InflightBytes<'_> {
-    fn drop(&mut self) {
-        self.used.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! `POST /api/events`: reads a body within its bounds, hands it to the pipeline, and answers after
 //! the events are on disk.
 //!
-//! Decides nothing about an event; that is the pipeline's. Holds at most `limits.inflight_bytes`
-//! of bodies in all: past that a request is answered 503 `busy` before its body is read.
+//! Decides nothing about an event; that is the pipeline's. Past `limits.inflight_bytes` a request
+//! is answered 503 `busy`, and the rest of its body is not kept.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body as HttpBody;
@@ -13,17 +12,16 @@ use bytes::{Bytes, BytesMut};
 use flate2::write::GzDecoder;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::BodyExt;
+use pulseboard::claims::Scope;
+use pulseboard::validate::Code;
 use pulseboard::wire::server::Rejection;
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Body, Ingest, IngestError, Source, Verdicts};
+use super::{Body, Ingest, IngestError, Share, Source, Verdicts};
 use crate::api::problem::{Problem, json};
 use crate::api::query::Parameters;
-use crate::gate::Caller;
-
-/// Granularity of the bound on bodies in flight.
-const PERMIT_BYTES: usize = 1024;
+use crate::gate::{self, Caller};
+use crate::server::discard;
 
 /// How long what is left of a refused body is read on.
 const DISCARD_WITHIN: Duration = Duration::from_secs(2);
@@ -33,8 +31,6 @@ const DISCARD_WITHIN: Duration = Duration::from_secs(2);
 pub struct Limits {
     /// A body, as sent and as unpacked, in bytes.
     pub body_bytes: usize,
-    /// Bytes of bodies being worked on in all.
-    pub inflight_bytes: usize,
     /// Time for a body.
     pub body_timeout: Duration,
 }
@@ -44,7 +40,6 @@ pub struct Limits {
 pub struct Rest {
     ingest: Ingest,
     limits: Limits,
-    inflight: Arc<Semaphore>,
 }
 
 /// How the events stand in the body.
@@ -76,8 +71,7 @@ struct Many<'a> {
 impl Rest {
     /// A REST front of `ingest`.
     pub fn new(ingest: Ingest, limits: Limits) -> Self {
-        let permits = (limits.inflight_bytes / PERMIT_BYTES).clamp(1, Semaphore::MAX_PERMITS);
-        Self { ingest, limits, inflight: Arc::new(Semaphore::new(permits)) }
+        Self { ingest, limits }
     }
 
     /// Answers one `POST /api/events`.
@@ -94,46 +88,51 @@ impl Rest {
             head.extensions.remove::<Caller>().expect("the gate lets no request pass without");
         let import = match head.uri.query() {
             None => false,
-            query => Parameters::parse(query, &["import"])?.flag("import")?,
+            // A token in the query is the gate's.
+            query => Parameters::parse(query, &["import", "token"])?.flag("import")?,
         };
+        if import && !caller.grant.allows(Scope::Admin) {
+            return Err(gate::wrong_scope(Scope::Admin));
+        }
         let format = format(&head.headers)?;
         let gzip = is_gzip(&head.headers)?;
         let idempotency_key = idempotency_key(&head.headers)?;
-        let (bytes, permits) = self.read(&head.headers, body, gzip).await?;
+        let (bytes, share) = self.read(&head.headers, body, gzip).await?;
         let source = Source { grant: caller.grant, budget: caller.budget, import, idempotency_key };
         let body = match format {
             Format::Json => Body::Json(bytes),
             Format::Ndjson => Body::Ndjson(bytes),
         };
-        let verdicts = self.ingest.submit(body, &source).await;
-        drop(permits);
-        match verdicts {
-            Ok(verdicts) => Ok(answer(&verdicts)),
+        match self.ingest.submit_read(body, &source, share).await {
+            Ok(verdicts) => {
+                let mut response = answer(&verdicts);
+                if let Some(standing) = &verdicts.standing {
+                    gate::put_quota(response.headers_mut(), standing);
+                }
+                Ok(response)
+            }
             Err(error) => Err(problem_of(&error)),
         }
     }
 
-    /// Reads and unpacks the body. The permits stand for its bytes until they are dropped.
+    /// Reads and unpacks the body. The share stands for its bytes.
     async fn read(
         &self,
         headers: &HeaderMap,
         body: HttpBody,
         gzip: bool,
-    ) -> Result<(Bytes, Vec<OwnedSemaphorePermit>), Problem> {
-        let mut permits = Vec::new();
+    ) -> Result<(Bytes, Share), Problem> {
+        let mut share = self.ingest.share();
         let announced = headers
             .get(header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.parse::<usize>().ok());
         if announced.is_some_and(|length| length > self.limits.body_bytes) {
-            self.discard(body).await;
+            discard(body, 2 * self.limits.body_bytes, DISCARD_WITHIN).await;
             return Err(self.too_large());
         }
-        if let Some(length) = announced {
-            permits.push(self.reserve(length)?);
-        }
         let mut body = body;
-        let read = self.collect(&mut body, announced.is_some(), &mut permits);
+        let read = self.collect(&mut body, &mut share);
         let packed =
             tokio::time::timeout(self.limits.body_timeout, read).await.map_err(|_| {
                 Problem::new(
@@ -147,35 +146,13 @@ impl Rest {
                 .header(header::CONNECTION, HeaderValue::from_static("close"))
             })??;
         if !gzip {
-            return Ok((packed, permits));
+            return Ok((packed, share));
         }
-        let unpacked = self.unpack(&packed, &mut permits)?;
-        Ok((unpacked, permits))
+        let unpacked = self.unpack(&packed, &mut share)?;
+        Ok((unpacked, share))
     }
 
-    /// Reads on for a moment, keeping nothing: closing a connection on a client that is still
-    /// sending would take the answer away from it.
-    async fn discard(&self, mut body: HttpBody) {
-        let mut left = 2 * self.limits.body_bytes;
-        let reading = async {
-            while let Some(Ok(frame)) = body.frame().await {
-                let read = frame.data_ref().map_or(0, Bytes::len);
-                if read > left {
-                    break;
-                }
-                left -= read;
-            }
-        };
-        // Past either bound the connection is closed whatever the client still sends.
-        let _ = tokio::time::timeout(DISCARD_WITHIN, reading).await;
-    }
-
-    async fn collect(
-        &self,
-        body: &mut HttpBody,
-        reserved: bool,
-        permits: &mut Vec<OwnedSemaphorePermit>,
-    ) -> Result<Bytes, Problem> {
+    async fn collect(&self, body: &mut HttpBody, share: &mut Share) -> Result<Bytes, Problem> {
         let mut first: Option<Bytes> = None;
         let mut rest = BytesMut::new();
         while let Some(frame) = body.frame().await {
@@ -187,9 +164,8 @@ impl Rest {
             if so_far + data.len() > self.limits.body_bytes {
                 return Err(self.too_large());
             }
-            if !reserved {
-                permits.push(self.reserve(data.len())?);
-            }
+            // What came, not what was announced: announcing costs a client nothing.
+            share.grow(data.len()).map_err(|error| problem_of(&error))?;
             match first.take() {
                 None if rest.is_empty() => first = Some(data),
                 None => rest.extend_from_slice(&data),
@@ -204,11 +180,7 @@ impl Rest {
     }
 
     /// Unpacks gzip (several members too) and stops at the limit, whatever the body claims.
-    fn unpack(
-        &self,
-        packed: &[u8],
-        permits: &mut Vec<OwnedSemaphorePermit>,
-    ) -> Result<Bytes, Problem> {
+    fn unpack(&self, packed: &[u8], share: &mut Share) -> Result<Bytes, Problem> {
         use std::io::Write;
 
         let bad = || Problem::bad_request("bad_gzip", "the body is not valid gzip");
@@ -235,20 +207,8 @@ impl Rest {
             Err(_) => return Err(bad()),
         }
         drop(decoder);
-        permits.push(self.reserve(unpacked.len())?);
+        share.grow(unpacked.len()).map_err(|error| problem_of(&error))?;
         Ok(unpacked.into())
-    }
-
-    fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-        let permits = bytes.div_ceil(PERMIT_BYTES) as u32;
-        Arc::clone(&self.inflight).try_acquire_many_owned(permits).map_err(|_| {
-            Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "busy",
-                "too many bytes of bodies are being worked on (limits.inflight_bytes); try again",
-            )
-            .retry_after_secs(1)
-        })
     }
 
     fn too_large(&self) -> Problem {
@@ -354,6 +314,9 @@ fn answer(verdicts: &Verdicts) -> Response {
     if verdicts.is_single
         && let Some(rejection) = verdicts.rejected.first()
     {
+        if rejection.code == Code::WrongSite.as_str() {
+            return gate::wrong_site(&*rejection.message).field("site").into_response();
+        }
         let mut problem = Problem::bad_request(rejection.code.clone(), rejection.message.clone());
         if let Some(field) = &rejection.field {
             problem = problem.field(field.clone());
@@ -373,6 +336,9 @@ fn answer(verdicts: &Verdicts) -> Response {
 }
 
 fn problem_of(error: &IngestError) -> Problem {
+    if let IngestError::OverBudget(exceeded) = error {
+        return gate::rate_limited(exceeded);
+    }
     let (code, detail) = (error.code(), error.to_string());
     let status = match error {
         IngestError::Malformed(_) | IngestError::EmptyBatch => StatusCode::BAD_REQUEST,

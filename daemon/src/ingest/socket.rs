@@ -29,14 +29,14 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 #[derive(Clone)]
 pub struct Endpoint {
     hub: Arc<Hub>,
-    origins: Arc<Origins>,
+    origins: Origins,
     query_token: bool,
 }
 
 impl Endpoint {
     /// An endpoint whose sessions belong to `hub`.
     pub fn new(hub: Arc<Hub>, origins: Origins) -> Self {
-        Self { hub, origins: Arc::new(origins), query_token: false }
+        Self { hub, origins, query_token: false }
     }
 
     /// Says whether `?token=` is taken (`auth.allow_query_token`).

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tower::Service;
 
-use super::{Peer, Settings, fence, refusal};
+use super::{Peer, Settings, fence, refusal, request_id};
 
 /// What hyper may buffer of one connection: a URI and a header block that we still answer with a
 /// document of our own. Past it hyper's bare 431 or 414 stands.
@@ -32,12 +32,15 @@ pub(super) async fn run(
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let refused = refuse(&request, &settings);
         request.extensions_mut().insert(peer.clone());
+        let asked = request_id::Asked::of(&request, peer.address);
         let mut router = router.clone();
         async move {
-            match refused {
-                Some(response) => Ok::<Response, Infallible>(response),
-                None => router.call(request).await,
-            }
+            let mut response = match refused {
+                Some(response) => response,
+                None => router.call(request).await?,
+            };
+            asked.close(&mut response);
+            Ok::<Response, Infallible>(response)
         }
     });
     let connection = http1::Builder::new()

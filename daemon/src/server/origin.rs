@@ -1,21 +1,37 @@
 //! Which web pages may open a socket: the daemon's own, and those an operator listed.
 //!
 //! Browsers send `Origin` and let no page forge it; other programs send none and are not kept out
-//! by it. Pure; asked by the socket's endpoint and by CORS.
+//! by it. Asked by the socket's endpoint and by CORS; holds nothing but the list, which can change
+//! while the daemon runs.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use http::{HeaderMap, header};
 
-/// Whose pages are welcome.
+/// Whose pages are welcome. Cheap to clone; clones share the list.
 #[derive(Clone, Debug, Default)]
-pub struct Origins {
-    /// The daemon's own origin as browsers see it, where a proxy stands in front
-    /// (`server.public_url`): `https://pulse.example.org`.
-    pub public_url: Option<String>,
-    /// Others (`server.allowed_origins`), each `scheme://host[:port]`.
-    pub allowed: Vec<String>,
+pub struct Origins(Arc<ArcSwap<Listed>>);
+
+#[derive(Debug, Default)]
+struct Listed {
+    public_url: Option<String>,
+    allowed: Vec<String>,
 }
 
 impl Origins {
+    /// `public_url` is the daemon's own origin as browsers see it, where a proxy stands in front
+    /// (`server.public_url`): `https://pulse.example.org`. `allowed` are others
+    /// (`server.allowed_origins`), each `scheme://host[:port]`.
+    pub fn new(public_url: Option<String>, allowed: Vec<String>) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(Listed { public_url, allowed })))
+    }
+
+    /// Puts another list in place, for all clones.
+    pub fn reload(&self, public_url: Option<String>, allowed: Vec<String>) {
+        self.0.store(Arc::new(Listed { public_url, allowed }));
+    }
+
     /// Whether a request may come from where it says; one that says nothing is no browser's.
     pub fn admit(&self, headers: &HeaderMap) -> bool {
         let mut origins = headers.get_all(header::ORIGIN).iter();
@@ -24,14 +40,21 @@ impl Origins {
             return false;
         }
         let Ok(origin) = origin.to_str() else { return false };
-        self.is_listed(origin) || self.is_own(origin, headers)
+        self.is_listed(origin) || self.0.load().is_own(origin, headers)
     }
 
     /// Whether an origin is one of those CORS answers for.
     pub fn is_listed(&self, origin: &str) -> bool {
-        self.allowed.iter().any(|allowed| same(allowed, origin))
+        self.0.load().allowed.iter().any(|allowed| same(allowed, origin))
     }
 
+    /// Whether CORS answers for anyone.
+    pub fn lists_any(&self) -> bool {
+        !self.0.load().allowed.is_empty()
+    }
+}
+
+impl Listed {
     fn is_own(&self, origin: &str, headers: &HeaderMap) -> bool {
         if let Some(public_url) = &self.public_url {
             return same(public_url, origin);
@@ -97,10 +120,11 @@ mod tests {
 
     #[test]
     fn listed_pages_are_welcome_and_behind_a_proxy_the_public_one() {
-        let origins = Origins {
-            public_url: Some("https://pulse.example.org/".to_owned()),
-            allowed: vec!["http://localhost:5173".to_owned()],
-        };
+        let origins = Origins::default();
+        origins.clone().reload(
+            Some("https://pulse.example.org/".to_owned()),
+            vec!["http://localhost:5173".to_owned()],
+        );
         assert!(admits(&origins, "inside:3000", "https://pulse.example.org"));
         assert!(admits(&origins, "inside:3000", "http://localhost:5173"));
         assert!(!admits(&origins, "inside:3000", "http://inside:3000"));

@@ -13,3 +13,4 @@ mod support;
 mod client;
 mod harness;
 mod neighbour;
+mod tokens;

@@ -65,7 +65,12 @@ impl Daemon {
     #[allow(clippy::unused_async, reason = "it needs the runtime around it")]
     pub(crate) async fn with(setup: Setup) -> Self {
         let feed = Feed::new(setup.seed, &setup.hub.windows);
-        let gate = Gate { authority: setup.authority, rates: RateLimits::default() };
+        let gate = Gate::new(
+            setup.authority,
+            RateLimits::default(),
+            Origins::default(),
+            gate::Settings::default(),
+        );
         let admission = Admission { authority: gate.authority.clone(), rates: gate.rates.clone() };
         let hub = Hub::new(setup.sink.clone(), admission, setup.hub, setup.clock);
         hub.attach(feed.clone());

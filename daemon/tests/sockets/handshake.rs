@@ -76,7 +76,7 @@ async fn a_request_that_is_no_upgrade_is_told_what_is_missing() {
 
 #[tokio::test]
 async fn pages_of_other_origins_are_kept_out() {
-    let origins = Origins { public_url: None, allowed: vec!["http://wall.example.org".to_owned()] };
+    let origins = Origins::new(None, vec!["http://wall.example.org".to_owned()]);
     let daemon = Daemon::with(Setup { origins, ..Setup::default() }).await;
     let address = daemon.address;
     let with =

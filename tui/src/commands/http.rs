@@ -7,11 +7,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, RETRY_AFTER, USER_AGENT};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, RETRY_AFTER, TE,
+    USER_AGENT,
+};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::Response;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
@@ -53,6 +56,7 @@ pub(super) struct Streamed {
     /// Its headers.
     pub(super) headers: HeaderMap,
     body: Incoming,
+    trailers: HeaderMap,
     target: String,
 }
 
@@ -127,7 +131,6 @@ impl Connection {
     }
 
     /// Asks for something that may be long.
-    #[allow(dead_code, reason = "export asks for streams; it follows")]
     pub(super) async fn get(
         &mut self,
         path: &str,
@@ -154,7 +157,8 @@ impl Connection {
         match result {
             Ok(Ok(response)) => {
                 let (head, body) = response.into_parts();
-                Ok(Streamed { status: head.status, headers: head.headers, body, target })
+                let trailers = HeaderMap::new();
+                Ok(Streamed { status: head.status, headers: head.headers, body, trailers, target })
             }
             Ok(Err(fault)) => {
                 self.sender = None;
@@ -175,6 +179,7 @@ impl Connection {
 
     fn request(&self, method: Method, path: &str, body: Bytes) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(body));
+        let is_stream = method == Method::GET;
         *request.method_mut() = method;
         *request.uri_mut() = self.target.path(path).parse().expect("commands ask for valid paths");
         let headers = request.headers_mut();
@@ -184,6 +189,12 @@ impl Connection {
             USER_AGENT,
             HeaderValue::from_static(concat!("pulseboard/", env!("CARGO_PKG_VERSION"))),
         );
+        if is_stream {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+            if !self.target.is_near() {
+                headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+            }
+        }
         if let Some(token) = &self.token {
             headers.insert(AUTHORIZATION, token.bearer());
         }
@@ -213,7 +224,6 @@ impl Connection {
 
 impl Streamed {
     /// The next piece of the body; `None` at its end.
-    #[allow(dead_code, reason = "export asks for streams; it follows")]
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
         loop {
             let Ok(frame) = timeout(ANSWER_TIMEOUT, self.body.frame()).await else {
@@ -223,13 +233,18 @@ impl Streamed {
             match frame {
                 None => return Ok(None),
                 Some(Err(_)) => return Err(self.lost()),
-                Some(Ok(frame)) => {
-                    if let Ok(piece) = frame.into_data() {
-                        return Ok(Some(piece));
-                    }
-                }
+                Some(Ok(frame)) => match frame.into_data().map_err(Frame::into_trailers) {
+                    Ok(piece) => return Ok(Some(piece)),
+                    Err(Ok(trailers)) => self.trailers = trailers,
+                    Err(Err(_)) => {}
+                },
             }
         }
+    }
+
+    /// What was said after the body; empty before its end.
+    pub(super) fn trailers(&self) -> &HeaderMap {
+        &self.trailers
     }
 
     /// The rest of the body, up to a bound: for answers that are short, refusals among them.

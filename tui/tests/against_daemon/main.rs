@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 mod daemon;
+mod export;
 mod http;
 mod kill;
 mod real_input;

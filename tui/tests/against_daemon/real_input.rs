@@ -95,6 +95,7 @@ fn replayed_live(input: &Input, says: &str, says_too: &str) {
     assert!(said.starts_with(&says), "{said}");
     check_totals(&mut http, input, "from=-1h&to=now");
     check_stored_events(&mut http, input);
+    check_export(&daemon, input);
 }
 
 fn replayed_into_history(input: &Input) {
@@ -169,6 +170,24 @@ fn check_stored_events(http: &mut Http, input: &Input) {
     assert_eq!(routes, input.count(|row| row.route.clone()));
     assert_eq!(who, input.count(|row| row.who.clone()));
     assert_eq!(classes, input.classes());
+}
+
+/// Every event again, as the file `pulseboard export` writes.
+fn check_export(daemon: &Daemon, input: &Input) {
+    let output = Command::new(env!("CARGO_BIN_EXE_pulseboard"))
+        .args(["--url", &format!("http://{}", daemon.address()), "export"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut routes = BTreeMap::new();
+    let mut ids = BTreeSet::new();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        assert!(ids.insert(text(&event["eventId"])), "twice: {event}");
+        *routes.entry(text(&event["route"])).or_insert(0) += 1;
+    }
+    assert_eq!(ids.len(), input.rows.len());
+    assert_eq!(routes, input.count(|row| row.route.clone()));
 }
 
 impl Input {

@@ -1,0 +1,88 @@
+//! A name for every refusal: `X-Request-Id` on answers of status 400 and above, the same in the log
+//! and counted by code. Made here, never taken from a client, and made only when there is something
+//! to name, so that the usual answer pays nothing.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::response::Response;
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+
+use crate::api::problem::Code;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Two starts of the daemon give different names.
+static START: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("start"));
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// What is remembered of a request until it is answered.
+pub(super) struct Asked {
+    method: Method,
+    uri: Uri,
+    peer: SocketAddr,
+}
+
+impl Asked {
+    pub(super) fn of<B>(request: &Request<B>, peer: SocketAddr) -> Self {
+        Self { method: request.method().clone(), uri: request.uri().clone(), peer }
+    }
+
+    /// Names, counts and logs an answer that refuses. The query may hold a token: it is not logged.
+    pub(super) fn close(self, response: &mut Response) {
+        let status = response.status();
+        if !status.is_client_error() && !status.is_server_error() {
+            return;
+        }
+        let request_id = next();
+        let value = HeaderValue::from_str(&request_id).expect("an id is of digits");
+        response.headers_mut().insert(X_REQUEST_ID, value);
+        let code = response.extensions_mut().remove::<Code>();
+        let code = code.map_or("items_refused".into(), |Code(code)| code);
+        let (method, path, peer) = (&self.method, self.uri.path(), self.peer);
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!(%request_id, %method, path, %peer, %code, "a request failed");
+        } else {
+            let status = status.as_u16();
+            tracing::debug!(%request_id, %method, path, %peer, status, %code, "a request was refused");
+        }
+        metrics::counter!("pulseboard_requests_refused_total", "code" => code).increment(1);
+    }
+}
+
+/// 16 digits, different for every call: a bijection of the count, so that they do not show how many
+/// there were.
+fn next() -> String {
+    let count = START.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
+    let mixed = (count ^ (count >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    format!("{:016x}", mixed ^ (mixed >> 29))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_names_are_the_same() {
+        let names: HashSet<String> = (0..10_000).map(|_| next()).collect();
+        assert_eq!(names.len(), 10_000);
+    }
+
+    #[test]
+    fn only_refusals_are_named() {
+        let asked = || {
+            let request = Request::get("/api?token=secret").body(()).unwrap();
+            Asked::of(&request, ([127, 0, 0, 1], 1).into())
+        };
+        let mut fine = Response::default();
+        asked().close(&mut fine);
+        assert!(!fine.headers().contains_key(X_REQUEST_ID));
+        let mut refused = crate::server::refusal(StatusCode::FORBIDDEN, "wrong_scope", "no");
+        asked().close(&mut refused);
+        assert_eq!(refused.headers()[X_REQUEST_ID].len(), 16);
+    }
+}

@@ -1,0 +1,79 @@
+//! Checks of what an operator installs: the systemd unit, and Prometheus' rules and scrape example.
+//!
+//! The files are judged by the programs that will read them. Starts no service. Used by
+//! `cargo xtask test`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+
+use crate::run::{command, plainly};
+use crate::{packages, workspace};
+
+/// The exposure `systemd-analyze security` may find, times ten.
+const EXPOSURE_MAX: &str = "--threshold=12";
+
+/// The unit is understood word by word, and exposes no more than it may.
+pub(crate) fn unit(systemd_analyze: &Path) -> anyhow::Result<()> {
+    let unit = workspace::root().join("config/systemd/pulseboard.service");
+    let text = fs::read_to_string(&unit)?;
+    let installed = "/usr/local/bin/pulseboardd";
+    ensure!(text.contains(installed), "{} does not start {installed}", unit.display());
+    // Verified with the daemon that was just built in the place of the installed one.
+    let built = workspace::program("pulseboardd");
+    let text = text.replace(installed, built.to_str().context("a path that is not UTF-8")?);
+    let folder = tempfile::tempdir()?;
+    let copy = folder.path().join("pulseboard.service");
+    fs::write(&copy, text)?;
+    let mut verify = command(systemd_analyze, &["verify", "--man=no"], folder.path());
+    let output = verify.arg(&copy).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let about_ours: Vec<&str> = said.lines().filter(|line| line.contains("pulseboard")).collect();
+    if !output.status.success() || !about_ours.is_empty() {
+        bail!("systemd-analyze verify ({}):\n{said}", output.status);
+    }
+    let arguments = ["security", "--no-pager", "--offline=true", EXPOSURE_MAX];
+    let mut security = command(systemd_analyze, &arguments, folder.path());
+    let output = security.arg(&copy).output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let verdict = said.lines().rfind(|line| line.contains("exposure level")).unwrap_or_default();
+    println!("{verdict}");
+    ensure!(output.status.success(), "the unit exposes more than it may:\n{said}");
+    Ok(())
+}
+
+/// Alert rules and scrape example are valid, and each alert fires when it should.
+pub(crate) fn prometheus(promtool: &Path) -> anyhow::Result<()> {
+    // In a copy: the example names the file of a token, which is nobody's here.
+    let folder = tempfile::tempdir()?;
+    for name in ["prometheus.yml", "alerts.yml", "alerts.test.yml"] {
+        let from = workspace::root().join("config/prometheus").join(name);
+        fs::copy(&from, folder.path().join(name)).with_context(|| from.display().to_string())?;
+    }
+    fs::write(folder.path().join("pulseboard.token"), "a token\n")?;
+    for arguments in [
+        ["check", "config", "prometheus.yml"],
+        ["check", "rules", "alerts.yml"],
+        ["test", "rules", "alerts.test.yml"],
+    ] {
+        plainly(&mut command(promtool, &arguments, folder.path()))?;
+    }
+    Ok(())
+}
+
+/// `promtool` as it is installed, else out of Debian's package `prometheus`, unpacked beside our
+/// own build: nothing is installed, so that no Prometheus starts.
+pub(crate) fn promtool() -> anyhow::Result<PathBuf> {
+    if let Some(found) = packages::which("promtool") {
+        return Ok(found);
+    }
+    let folder = workspace::target().join("prometheus");
+    let unpacked = folder.join("usr/bin/promtool");
+    if !unpacked.is_file() {
+        fs::create_dir_all(&folder)?;
+        packages::apt_unpack("prometheus", &folder)?;
+    }
+    ensure!(unpacked.is_file(), "Debian's package prometheus holds no usr/bin/promtool");
+    Ok(unpacked)
+}
