@@ -185,7 +185,9 @@ impl Member {
         // Snapshots are encoded, and kept by their set, before the lock is taken again: a shard
         // must not wait for that.
         let wanted = self.outbox.lock().wanted(main.as_ref());
-        wanted.iter().for_each(|wanted| wanted.prepare(frames));
+        for snapshot in &wanted {
+            snapshot.prepare(frames);
+        }
         let mut pieces = Vec::new();
         let mut outbox = self.outbox.lock();
         if outbox.has_pending() {
