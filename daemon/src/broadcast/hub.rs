@@ -328,7 +328,7 @@ impl Hub {
         let member = Member::new(tcp, self.clock.clone());
         let shard = self.next_shard.fetch_add(1, Ordering::Relaxed) as usize % self.shards.len();
         let slot = self.shards[shard].join(member.clone());
-        let place = Place { hub: self.clone(), shard, slot, _seat: seat, _hold: hold };
+        let place = Place { hub: self.clone(), shard, slot, seat, _hold: hold };
         tokio::spawn(session::run(self.clone(), member.clone(), received, standing, place));
         if self.closing.load(Ordering::Acquire) {
             // It was admitted before shutdown began, and maybe registered after.
@@ -452,8 +452,15 @@ pub(super) struct Place {
     hub: Arc<Hub>,
     shard: usize,
     slot: usize,
-    _seat: Seat,
+    seat: Seat,
     _hold: Arc<dyn Any + Send + Sync>,
+}
+
+impl Place {
+    /// The client's address, as limits count it.
+    pub(super) fn address(&self) -> IpAddr {
+        self.seat.address
+    }
 }
 
 impl Drop for Place {

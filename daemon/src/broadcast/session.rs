@@ -24,7 +24,9 @@ use super::message::{self, Request};
 use super::protocol::{Ending, Heard, Reader};
 use super::rooms::{Asked, Room};
 use super::wire_frame;
+use diary::Diary;
 
+mod diary;
 mod parting;
 mod publish;
 mod standing;
@@ -78,8 +80,10 @@ pub(super) async fn run(
         gathered: publish::Gathered::default(),
         lookup: None,
     };
+    let diary = Diary::open(&session.hub.clock, place.address());
     session.begin();
     let ending = session.serve().await;
+    diary.close(&session.hub.clock, &session.standing, ending);
     session.launch();
     session.end(ending).await;
     drop(place);
