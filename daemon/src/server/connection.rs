@@ -29,6 +29,7 @@ pub(super) async fn run(
     // Fails only on a connection that is gone already; reading it will tell.
     let _ = stream.set_nodelay(true);
     let header_timeout = settings.header_timeout;
+    let client = peer.address;
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let refused = refuse(&request, &settings);
         request.extensions_mut().insert(peer.clone());
@@ -58,7 +59,7 @@ pub(super) async fn run(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
+        tracing::debug!(%error, %client, "a connection ended early");
     }
 }
 

@@ -1,6 +1,7 @@
 //! A daemon that takes tokens, the neighbour beside it, and rows with their exact answers.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::SocketAddr;
 
 use serde_json::Value;
@@ -98,6 +99,12 @@ pub(crate) enum Meets {
     Ended(&'static str, u16),
     /// This close code.
     Closed(u16),
+    /// A close frame without a code.
+    ClosedPlainly,
+    /// The connection ends without a close frame.
+    Dropped,
+    /// A pong, sooner or later.
+    Pong,
 }
 
 impl Edge {
@@ -169,6 +176,21 @@ impl Edge {
         });
     }
 
+    /// A socket, the bytes that follow its welcome, and what they meet with.
+    pub(crate) fn bytes(&mut self, name: &str, dial: &Dial, bytes: &[u8], meets: &Meets) {
+        self.row(name, |edge| {
+            let mut socket = dial.open(edge.address()).map_err(|answer| answer.head)?;
+            let mut writer = socket.handle();
+            let bytes = bytes.to_vec();
+            // It is written while the answers are read, however many there are on either side.
+            let writing = std::thread::spawn(move || writer.write_all(&bytes));
+            let outcome = met(&mut socket, meets, &[]);
+            socket.hang_up();
+            let _ = writing.join();
+            outcome
+        });
+    }
+
     /// Ends the table: nothing failed, and the neighbour lives on.
     pub(crate) fn finish(mut self) {
         let trouble = self.neighbour.take().map(Neighbour::finish);
@@ -187,15 +209,15 @@ fn met(socket: &mut Socket, meets: &Meets, messages: &[String]) -> Result<(), St
         if holds(&heard) { Ok(()) } else { Err(format!("expected {what}, heard {heard:?}")) }
     };
     let field = |heard: &Heard, name: &str, value: &str| matches!(heard, Heard::Message(message) if message[name] == value);
+    let last = |socket: &mut Socket| loop {
+        match socket.hear() {
+            Heard::Message(_) => {}
+            heard => return heard,
+        }
+    };
     let closed = |socket: &mut Socket, code: u16| {
-        let heard = loop {
-            match socket.hear() {
-                Heard::Message(_) => {}
-                heard => break heard,
-            }
-        };
         expect(
-            heard,
+            last(socket),
             &format!("close {code}"),
             &|heard| matches!(heard, Heard::Close(Some(found), _) if *found == code),
         )
@@ -225,5 +247,13 @@ fn met(socket: &mut Socket, meets: &Meets, messages: &[String]) -> Result<(), St
             closed(socket, *close)
         }
         Meets::Closed(code) => closed(socket, *code),
+        Meets::ClosedPlainly => {
+            let heard = last(socket);
+            expect(heard, "a close without a code", &|heard| matches!(heard, Heard::Close(None, _)))
+        }
+        Meets::Dropped => expect(last(socket), "the end", &|heard| matches!(heard, Heard::Gone)),
+        Meets::Pong => {
+            expect(socket.hear_op("pong"), "a pong", &|heard| matches!(heard, Heard::Message(_)))
+        }
     }
 }

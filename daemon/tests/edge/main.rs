@@ -15,4 +15,5 @@ mod harness;
 mod limits;
 mod neighbour;
 mod rest;
+mod sockets;
 mod tokens;
