@@ -8,12 +8,15 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use pulseboardd::app;
-use pulseboardd::config::{self, Action, Loaded};
+use pulseboardd::config::{self, Action, Given, Loaded};
 
 mod logging;
 
 fn main() -> ExitCode {
     let (given, action) = config::given();
+    if action == Action::InitAuth {
+        return init_auth(&given);
+    }
     let loaded = match config::load(&given) {
         Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
@@ -33,6 +36,17 @@ fn main() -> ExitCode {
         tracing::warn!("{warning}");
     }
     run(loaded)
+}
+
+fn init_auth(given: &Given) -> ExitCode {
+    let loaded = match config::load_without_secrets(given) {
+        Ok(loaded) => loaded,
+        Err(error) => return refuse(&error),
+    };
+    match app::init_auth(&loaded) {
+        Ok(text) => say(&text),
+        Err(error) => fail(error.exit_code(), &error),
+    }
 }
 
 fn run(loaded: Loaded) -> ExitCode {

@@ -61,15 +61,12 @@ pub async fn run(target: Target, options: Options) -> anyhow::Result<ExitCode> {
         window: options.window,
         theme: options.theme.unwrap_or_else(|| terminal::theme(depth, variable)),
         size: screen.size()?,
+        start_unix_ms: clock::unix_ms(),
     };
+    let start = clock::now();
     let connection = connection::start(target);
-    let app = App {
-        state: State::new(setup),
-        look,
-        hits: Hits::default(),
-        asks: connection.asks,
-        start: clock::now(),
-    };
+    let app =
+        App { state: State::new(setup), look, hits: Hits::default(), asks: connection.asks, start };
     app.watch(&mut screen, connection.feed).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -144,6 +141,7 @@ impl App {
             // A full queue means the connection has as many wishes as it can use.
             Some(Effect::Retry) => drop(self.asks.try_send(Ask::Retry)),
             Some(Effect::Demo(on)) => drop(self.asks.try_send(Ask::Demo(on))),
+            Some(Effect::Token(token)) => drop(self.asks.try_send(Ask::Token(token))),
         }
         if reaction.redraw {
             self.draw(screen)?;
@@ -152,8 +150,8 @@ impl App {
     }
 
     fn draw(&mut self, screen: &mut Screen) -> anyhow::Result<()> {
-        // A line to copy must be selectable: no mouse for us while it is shown.
-        screen.listen_to_mouse(!self.state.is_first_run())?;
+        // A line to copy must be selectable, and the middle button pastes: no mouse for us then.
+        screen.listen_to_mouse(!self.state.is_first_run() && self.state.field.is_none())?;
         let (state, look) = (&self.state, &self.look);
         let mut hits = Hits::default();
         screen.draw(|frame| hits = view::draw(frame, state, look))?;

@@ -45,7 +45,7 @@ pub struct Cli {
         global = true,
         env = "PULSEBOARD_TOKEN",
         hide_env = true,
-        display_order = CONNECTION,
+        display_order = CONNECTION + 1,
         value_name = "JWT"
     )]
     pub token: Option<String>,
@@ -56,7 +56,7 @@ pub struct Cli {
         global = true,
         env = "PULSEBOARD_TOKEN_FILE",
         hide_env = true,
-        display_order = CONNECTION,
+        display_order = CONNECTION + 2,
         value_name = "FILE"
     )]
     pub token_file: Option<PathBuf>,
@@ -67,7 +67,7 @@ pub struct Cli {
         global = true,
         env = "PULSEBOARD_CA_FILE",
         hide_env = true,
-        display_order = CONNECTION,
+        display_order = CONNECTION + 3,
         value_name = "FILE"
     )]
     pub ca_file: Option<PathBuf>,

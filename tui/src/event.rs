@@ -6,6 +6,8 @@ use std::sync::Arc;
 use pulseboard::wire::server::{Aggregate, History, Welcome};
 
 use crate::input::Input;
+use crate::socket::Denial;
+use crate::state::held::Held;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -39,11 +41,17 @@ pub enum Feed {
     Welcome(Arc<Welcome>),
     /// A window moved to a tick.
     Frame(Box<Frame>),
-    /// The daemon will not have this token, or wants one: no use to come back with it.
-    Denied {
-        /// What it said, as a clause.
+    /// The daemon will not have us as we are: no use to come back the same.
+    Denied(Denial),
+    /// The token in use from now on; none in dev mode.
+    Token(Option<Held>),
+    /// A token given meanwhile was not taken; the one before goes on.
+    TokenRefused {
+        /// What the daemon said, as a clause.
         reason: String,
     },
+    /// What comes now is of another site: nothing shown so far belongs to it.
+    OtherSite,
     /// The daemon refused something asked for; the connection stays.
     Refused {
         /// Its sentence.

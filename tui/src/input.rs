@@ -1,6 +1,8 @@
 //! What a person does at the terminal, in the dashboard's own words. Translates crossterm's events;
 //! knows no state and no layout, so that the state needs to know neither crossterm nor ratatui.
 
+use std::fmt;
+
 use crossterm::event::{
     Event as Raw, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind,
 };
@@ -8,10 +10,12 @@ use crossterm::event::{
 use crate::state::routes::Column;
 
 /// One action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// A key was pressed.
     Key(Key),
+    /// A text was pasted.
+    Paste(Pasted),
     /// Something drawn was clicked.
     Click(Spot),
     /// The wheel turned over the screen: rows down, or up when negative.
@@ -23,6 +27,16 @@ pub enum Input {
         /// Rows.
         height: u16,
     },
+}
+
+/// A pasted text. It may be a token, so it never reaches a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pasted(pub String);
+
+impl fmt::Debug for Pasted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pasted(***)")
+    }
 }
 
 /// A key, with what was held.
@@ -64,7 +78,7 @@ pub enum Spot {
 }
 
 /// What crossterm reported, before anyone knows what is drawn where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// Needs no layout.
     Input(Input),
@@ -91,6 +105,7 @@ pub fn report(raw: &Raw) -> Option<Report> {
             MouseEventKind::ScrollUp => Some(Report::Input(Input::Scroll(-1))),
             _ => None,
         },
+        Raw::Paste(text) => Some(Report::Input(Input::Paste(Pasted(text.clone())))),
         Raw::Resize(width, height) => {
             Some(Report::Input(Input::Resize { width: *width, height: *height }))
         }

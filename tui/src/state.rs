@@ -3,12 +3,15 @@
 //! view reads it and never writes. Never names ratatui or crossterm.
 
 mod actions;
+pub mod field;
+pub mod held;
 pub mod keys;
 pub mod link;
 pub mod picture;
 pub mod routes;
 pub mod scale;
 pub mod series;
+mod token;
 
 use std::sync::Arc;
 
@@ -16,6 +19,9 @@ use pulseboard::wire::server::{AuthState, Welcome};
 
 use crate::cli::ThemeName;
 use crate::event::{Event, Feed, Frame};
+use crate::token::Token;
+use field::Field;
+use held::Held;
 pub use link::Link;
 pub use picture::{Measure, Picture};
 use routes::Routes;
@@ -44,6 +50,8 @@ pub enum Effect {
     Retry,
     /// Start or stop demo traffic.
     Demo(bool),
+    /// Go on with this token.
+    Token(Token),
 }
 
 /// What came of an update.
@@ -110,6 +118,8 @@ pub struct Setup {
     pub theme: ThemeName,
     /// Columns and rows.
     pub size: (u16, u16),
+    /// Wall time when the state's clock was 0, Unix ms.
+    pub start_unix_ms: i64,
 }
 
 /// Everything that is known.
@@ -129,6 +139,8 @@ pub struct State {
     pub routes: Routes,
     /// Whether the help is open.
     pub help: bool,
+    /// The field for a token, while it is open.
+    pub field: Option<Field>,
     /// Whether demo traffic runs.
     pub demo: bool,
     /// A sentence at the foot.
@@ -144,6 +156,8 @@ pub struct State {
     size: (u16, u16),
     now_ms: u64,
     frame_ms: u64,
+    /// The token in use, and when that was heard.
+    held: Option<(Held, u64)>,
 }
 
 impl State {
@@ -156,6 +170,7 @@ impl State {
             chart: Measure::Events,
             routes: Routes::default(),
             help: false,
+            field: None,
             demo: false,
             notice: None,
             lost: None,
@@ -167,6 +182,7 @@ impl State {
             size: setup.size,
             now_ms: 0,
             frame_ms: 0,
+            held: None,
             setup,
         }
     }
@@ -197,6 +213,7 @@ impl State {
             self.notice.as_ref().map(|notice| notice.until_ms),
             self.lagged.map(|(_, until_ms)| until_ms),
             self.link.next_change_ms(self.now_ms),
+            self.token_changes_ms(),
             stale,
         ]
         .into_iter()
@@ -295,9 +312,12 @@ impl State {
                 self.lost = Some(reason);
                 self.link = Link::Waiting { attempt, retry_at_ms };
             }
-            Feed::Denied { reason } => {
-                self.demo = false;
-                self.link = Link::Denied { reason };
+            Feed::Denied(denial) => self.denied(denial),
+            Feed::Token(held) => self.held = held.map(|held| (held, self.now_ms)),
+            Feed::TokenRefused { reason } => self.token_refused(&reason),
+            Feed::OtherSite => {
+                self.live.clear();
+                self.paused = None;
             }
             Feed::Refused { message } => self.say(message, true, REFUSAL_MS),
             Feed::Welcome(welcome) => self.welcome(welcome),
@@ -336,6 +356,7 @@ impl State {
         // Made-up traffic is for a daemon that is made to play with; this one may have changed.
         self.demo &= welcome.auth == AuthState::Dev;
         self.welcome = Some(welcome);
+        self.token_taken();
     }
 
     fn frame(&mut self, frame: Frame) -> Reaction {

@@ -104,7 +104,7 @@ impl Drop for Screen {
 
 fn take_over() -> io::Result<()> {
     enable_raw_mode()?;
-    // A pasted text arrives as one event, which means nothing here, and not as keys.
+    // A pasted text arrives as one event and not as keys.
     execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, Hide)
 }
 

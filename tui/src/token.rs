@@ -108,6 +108,7 @@ impl Token {
         Some(Says {
             subject: claims.sub.unwrap_or_default(),
             scopes: Scopes::of_claim(&claims.scope.unwrap_or_default()),
+            site: claims.site,
             issued_ms: claims.iat.map(millis),
             expires_ms: claims.exp.map(millis),
         })
@@ -128,6 +129,8 @@ pub struct Says {
     pub subject: String,
     /// What it is for.
     pub scopes: Scopes,
+    /// The one site it is for.
+    pub site: Option<String>,
     /// When it was minted, Unix ms.
     pub issued_ms: Option<i64>,
     /// When it ends, Unix ms.
@@ -139,6 +142,7 @@ pub struct Says {
 struct RawClaims {
     sub: Option<String>,
     scope: Option<String>,
+    site: Option<String>,
     iat: Option<f64>,
     exp: Option<f64>,
 }

@@ -11,6 +11,7 @@ mod panel;
 mod pen;
 mod routes;
 mod title;
+mod token;
 mod types;
 
 use jiff::tz::TimeZone;
@@ -69,7 +70,9 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, look: &Look) -> Hits {
     let foot = Rect { y: area.bottom().saturating_sub(1), height: 1, ..area };
     let middle = Rect { y: area.y + 1, height: area.height.saturating_sub(2), ..area };
     title::draw(&mut pen, top);
-    if state.is_without_daemon() {
+    if state.is_without_daemon() && state.field.is_some() {
+        // The panel says it all.
+    } else if state.is_without_daemon() {
         panel::no_daemon(&mut pen, middle);
     } else if state.is_first_run() {
         panel::first_run(&mut pen, middle);
@@ -80,7 +83,9 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, look: &Look) -> Hits {
         }
     }
     foot::draw(&mut pen, foot);
-    if state.help {
+    if let Some(field) = &state.field {
+        token::draw(&mut pen, middle, field);
+    } else if state.help {
         help::draw(&mut pen, area);
     }
     hits

@@ -51,6 +51,15 @@ impl Rooms {
         (names, since)
     }
 
+    /// Forgets every tick reached: what comes now is another view. Whether there were any.
+    pub fn forget(&mut self) -> bool {
+        let known = self.rooms.values().any(|room| room.tick.is_some());
+        for room in self.rooms.values_mut() {
+            (room.tick, room.aggregate) = (None, None);
+        }
+        known
+    }
+
     /// The `since` of one room, to subscribe to it anew.
     pub fn rejoin(&mut self, name: &str) -> BTreeMap<String, i64> {
         let Some(room) = self.rooms.get_mut(name) else { return BTreeMap::new() };

@@ -9,7 +9,9 @@ impl State {
     pub(super) fn input(&mut self, input: Input) -> Reaction {
         match input {
             Input::Resize { width, height } => self.size = (width, height),
+            Input::Key(key) if self.field.is_some() => return self.key_in_field(key),
             Input::Key(key) => return self.key(key),
+            Input::Paste(text) => self.pasted(&text.0),
             Input::Scroll(rows) => self.step(rows),
             Input::Click(spot) => self.click(spot),
         }
@@ -17,6 +19,9 @@ impl State {
     }
 
     fn click(&mut self, spot: Spot) {
+        if self.field.is_some() {
+            return;
+        }
         if self.help {
             self.help = false;
             return;
@@ -44,6 +49,11 @@ impl State {
             Key::Char('?') => self.help = !self.help,
             Key::Esc if self.help => self.help = false,
             Key::Char('t') => self.theme = next_theme(self.theme),
+            Key::Char('T') if self.open_field() => {}
+            Key::Char('T') if self.is_dev_mode() => {
+                let said = "this daemon is in dev mode: it asks for no token".to_owned();
+                self.say(said, false, NOTICE_MS);
+            }
             Key::Char('r') if matches!(self.link, Link::Waiting { .. } | Link::Denied { .. }) => {
                 return Reaction::with(Effect::Retry);
             }
@@ -102,7 +112,7 @@ impl State {
         self.routes.step(&order, rows);
     }
 
-    fn nothing(&mut self, key: Key) {
+    pub(super) fn nothing(&mut self, key: Key) {
         let name = match key {
             Key::Char(' ') => "space".to_owned(),
             Key::Char(character) => character.to_string(),
@@ -115,7 +125,8 @@ impl State {
             Key::Named(name) => name.to_owned(),
             Key::Function(number) => format!("F{number}"),
         };
-        self.say(format!("{name} does nothing here; ? shows the keys"), false, NOTICE_MS);
+        let hint = if self.field.is_some() { "esc leaves the field" } else { "? shows the keys" };
+        self.say(format!("{name} does nothing here; {hint}"), false, NOTICE_MS);
     }
 }
 

@@ -27,6 +27,17 @@ fn quiet(keys: &str, explained: &'static str) -> Binding {
 /// The keys of this screen as it stands.
 pub fn of_screen(state: &State) -> Vec<Binding> {
     let mut keys = Vec::new();
+    if state.field.is_some() {
+        keys.push(key("enter", "use it", "go on with this token"));
+        keys.push(key("ctrl-u", "clear", "empty the field"));
+        return keys;
+    }
+    let denied = matches!(state.link, Link::Denied { about_token: true, .. });
+    if denied {
+        keys.push(key("T", "give a token", "paste a token"));
+    } else if state.token_ending_in_secs().is_some() {
+        keys.push(key("T", "renew token", "paste a new token; the picture stays"));
+    }
     if matches!(state.link, Link::Waiting { .. } | Link::Denied { .. }) {
         keys.push(key("r", "try now", "connect now, without waiting"));
     }
@@ -35,6 +46,9 @@ pub fn of_screen(state: &State) -> Vec<Binding> {
         keys.push(key("d", does, "start or stop gentle demo traffic"));
     } else if state.may_demo() {
         keys.push(quiet("d", "start or stop gentle demo traffic"));
+    }
+    if state.asks_for_tokens() && !keys.iter().any(|key| key.keys == "T") {
+        keys.push(quiet("T", "paste a new token; the picture stays"));
     }
     if state.shown().is_none() {
         return keys;
@@ -62,8 +76,14 @@ pub fn of_screen(state: &State) -> Vec<Binding> {
     keys
 }
 
-/// The keys of every screen.
-pub fn everywhere() -> Vec<Binding> {
+/// The keys of every screen; in a field letters are letters.
+pub fn everywhere(state: &State) -> Vec<Binding> {
+    if state.field.is_some() {
+        return vec![
+            key("esc", "leave", "leave the field"),
+            key("ctrl-c", "quit", "leave the dashboard"),
+        ];
+    }
     vec![
         key("t", "theme", "dark, light, high contrast, terminal's own"),
         key("?", "help", "this help"),

@@ -21,6 +21,8 @@ pub enum Link {
     Denied {
         /// What the daemon said, as a clause.
         reason: String,
+        /// Whether another token would help.
+        about_token: bool,
     },
 }
 

@@ -15,6 +15,7 @@ fn fresh() -> State {
         window: "5s".into(),
         theme: ThemeName::Dark,
         size: (80, 24),
+        start_unix_ms: 1_763_906_607_000,
     })
 }
 
@@ -105,7 +106,7 @@ fn every_key_that_is_drawn_does_something() {
         state
     };
     for state in [fresh(), live(), paused, compact, lost] {
-        for binding in keys::of_screen(&state).into_iter().chain(keys::everywhere()) {
+        for binding in keys::of_screen(&state).into_iter().chain(keys::everywhere(&state)) {
             for name in binding.keys.split(' ') {
                 let pressed: Vec<Key> = match name {
                     "space" => vec![Key::Char(' ')],

@@ -21,7 +21,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) {
     let keys: Vec<_> = keys::of_screen(pen.state)
         .into_iter()
         .filter(|key| key.at_foot)
-        .chain(keys::everywhere())
+        .chain(keys::everywhere(pen.state))
         .collect();
     let cells = |gap: u16, count: usize| -> u16 {
         keys[..count]

@@ -69,6 +69,16 @@ pub fn duration(seconds: i64) -> String {
     }
 }
 
+/// What is left of something, as coarse as it may be: `45 s`, `12 min`, `5 h`, `89 d`.
+pub fn left(seconds: u64) -> String {
+    match seconds {
+        seconds if seconds <= 120 => format!("{seconds} s"),
+        seconds if seconds <= 7_200 => format!("{} min", seconds.div_ceil(60)),
+        seconds if seconds <= 172_800 => format!("{} h", seconds.div_ceil(3_600)),
+        seconds => format!("{} d", seconds / 86_400),
+    }
+}
+
 /// Cells a text takes.
 pub fn cells(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { Span::raw(text).width() }

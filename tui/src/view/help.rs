@@ -19,7 +19,7 @@ const SIGNS: [(&str, &str, Meaning); 4] = [
 /// Draws it.
 pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) {
     let here: Vec<_> = keys::of_screen(pen.state);
-    let everywhere = keys::everywhere();
+    let everywhere = keys::everywhere(pen.state);
     let rows = (here.len() + everywhere.len() + SIGNS.len()) as u16;
     let headings = if area.height >= rows + 10 { 3 } else { 0 };
     let height = (rows + headings * 2 + 2).min(area.height);

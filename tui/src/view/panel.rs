@@ -5,9 +5,12 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::format;
-use super::pen::{Pen, width};
+use super::pen::{Pen, shorten, width, wrap};
 use crate::state::{Link, State};
 use crate::theme::Meaning;
+
+/// The command that mints a token for watching.
+pub(super) const MINT: &str = "pulseboard token --scope read";
 
 /// Nothing sensible fits.
 pub(super) fn too_small(pen: &mut Pen<'_>, area: Rect) {
@@ -29,17 +32,25 @@ pub(super) fn no_daemon(pen: &mut Pen<'_>, area: Rect) {
     let [text, strong, muted, accent] = styles(pen);
     let state = pen.state;
     let url = &state.setup.url;
+    let cells = area.width.saturating_sub(4).min(72);
     let mut lines: Vec<(String, Style)> = Vec::new();
     match &state.link {
-        Link::Denied { reason } => {
+        Link::Denied { reason, about_token } => {
             let bad = pen.theme.strong(Meaning::Bad);
-            lines.push((format!("The daemon at {url} refused"), bad));
-            lines.push((format::clean(reason), text));
+            let refused = format!("The daemon at {url} refused");
+            lines.push((shorten(&refused, cells), bad));
+            lines.extend(
+                wrap(&format::clean(reason), cells, 4).into_iter().map(|line| (line, text)),
+            );
             lines.push((String::new(), text));
-            lines.push(("A token is minted where the daemon's secret is:".to_owned(), muted));
-            lines.push(("pulseboard token --scope read".to_owned(), accent));
-            lines.push(("Then:".to_owned(), muted));
-            lines.push(("PULSEBOARD_TOKEN=… pulseboard".to_owned(), accent));
+            if *about_token {
+                lines.push(("Mint a token on the daemon's machine:".to_owned(), muted));
+                lines.push((MINT.to_owned(), accent));
+                lines.push(("then press T here, or start with it:".to_owned(), muted));
+                lines.push(("PULSEBOARD_TOKEN=… pulseboard".to_owned(), accent));
+            } else {
+                lines.push(("r tries again".to_owned(), muted));
+            }
         }
         link => {
             let again = match link {
@@ -51,8 +62,10 @@ pub(super) fn no_daemon(pen: &mut Pen<'_>, area: Rect) {
                 _ => String::new(),
             };
             let reason = state.lost.as_deref().unwrap_or_default();
-            lines.push((format!("Not connected to {url}"), strong));
-            lines.push((format::clean(reason), text));
+            lines.push((shorten(&format!("Not connected to {url}"), cells), strong));
+            lines.extend(
+                wrap(&format::clean(reason), cells, 4).into_iter().map(|line| (line, text)),
+            );
             lines.push((again, muted));
             lines.push((String::new(), text));
             lines.push(("Start a daemon on this machine:".to_owned(), muted));

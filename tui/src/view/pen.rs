@@ -85,6 +85,27 @@ pub(super) fn shorten(text: &str, cells: u16) -> String {
     if cells == 0 { String::new() } else { format!("{head}…{tail}") }
 }
 
+/// The text in lines of at most `cells`, broken at blanks; a longer word is cut. At most `most`
+/// lines, the last one shortened.
+pub(super) fn wrap(text: &str, cells: u16, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let count = lines.len();
+        match lines.last_mut() {
+            // What is left goes on in the last line, to be shortened.
+            Some(line) if count == most || width(line) + 1 + width(word) <= cells => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    for line in &mut lines {
+        *line = shorten(line, cells);
+    }
+    lines
+}
+
 fn take(characters: impl Iterator<Item = char>, cells: u16) -> String {
     let mut left = cells;
     let mut taken = String::new();
@@ -109,5 +130,12 @@ mod tests {
         assert_eq!(shorten("/short", 15), "/short");
         assert_eq!(shorten("/日本語日本語日本語", 9), "/日…本語");
         assert_eq!(shorten("/abc", 0), "");
+    }
+
+    #[test]
+    fn a_sentence_breaks_between_words_and_ends_in_its_last_line() {
+        assert_eq!(wrap("one two three", 8, 3), ["one two", "three"]);
+        assert_eq!(wrap("one two three four", 8, 2), ["one two", "thre…our"]);
+        assert_eq!(wrap("", 8, 2), Vec::<String>::new());
     }
 }

@@ -104,6 +104,16 @@ fn parts(pen: &Pen<'_>, short: bool) -> Vec<Part> {
     if state.is_dev_mode() {
         badge(if short { "dev" } else { "dev mode" }.to_owned(), Meaning::Warn, 5);
     }
+    match state.token_ending_in_secs() {
+        None => {}
+        Some(0) => badge("token ended".to_owned(), Meaning::Warn, 6),
+        Some(secs) => {
+            let left = format::left(secs);
+            let text =
+                if short { format!("token {left}") } else { format!("token ends in {left}") };
+            badge(text, Meaning::Warn, 6);
+        }
+    }
     if state.demo {
         badge("demo".to_owned(), Meaning::Accent, 2);
     }
@@ -192,6 +202,7 @@ fn away(pen: &Pen<'_>, short: bool) -> Option<String> {
                 (false, false) => format!("○ trying again in {seconds} s (attempt {attempt})"),
             }
         }
+        Link::Denied { about_token: true, .. } => "✕ token needed".to_owned(),
         Link::Denied { .. } => "✕ denied".to_owned(),
     })
 }

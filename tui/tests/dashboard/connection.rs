@@ -179,7 +179,7 @@ async fn a_policy_close_is_final_until_somebody_asks() {
     let close = CloseFrame { code: 1008.into(), reason: "the token expired".into() };
     socket.close(Some(close)).await.unwrap();
     let denied = until(&mut handle, |feed| match feed {
-        Feed::Denied { reason } => Some(reason),
+        Feed::Denied(denial) => Some(denial.reason),
         Feed::Waiting { .. } => panic!("came back with a bad token"),
         _ => None,
     });
@@ -195,7 +195,7 @@ async fn a_daemon_that_asks_for_a_token_is_not_waited_for() {
     let mut socket = daemon.accept().await;
     send(&mut socket, welcome("required")).await;
     let denied = until(&mut handle, |feed| match feed {
-        Feed::Denied { reason } => Some(reason),
+        Feed::Denied(denial) => Some(denial.reason),
         _ => None,
     });
     assert!(denied.await.contains("token"));

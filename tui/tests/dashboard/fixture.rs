@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use pulseboard::wire::server::{Aggregate, History, Welcome};
 use pulseboard_tui::cli::{Charts, ThemeName};
 use pulseboard_tui::event::{Event, Feed, Frame};
+use pulseboard_tui::state::held::Held;
 use pulseboard_tui::state::{Setup, State};
 use pulseboard_tui::theme::Depth;
 use pulseboard_tui::view::{Look, draw};
@@ -134,6 +135,7 @@ pub(crate) fn fresh(size: (u16, u16)) -> State {
         window: "5s".into(),
         theme: ThemeName::Dark,
         size,
+        start_unix_ms: 1_763_906_607_000,
     })
 }
 
@@ -154,6 +156,47 @@ pub(crate) fn first_run(size: (u16, u16), auth: &str) -> State {
     state.update(Event::Feed(Feed::Welcome(Arc::new(welcome(auth)))), 1_000);
     for window in WINDOWS {
         state.update(frame(window, empty_aggregate(window, NOW), None), 1_000);
+    }
+    state
+}
+
+/// A token that says it is for watching, minted so long before [`NOW`] and ending so long after,
+/// seconds. Nobody signed it.
+pub(crate) fn jwt(scope: &str, minted_ago: i64, ends_in: i64) -> String {
+    let claims =
+        json!({"sub": "wall-1", "scope": scope, "iat": NOW - minted_ago, "exp": NOW + ends_in});
+    let part = |json: &Value| base64url(json.to_string().as_bytes());
+    let header = part(&json!({"alg": "HS256", "typ": "JWT"}));
+    format!("{header}.{}.{}Xy9Q", part(&claims), "s".repeat(39))
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
+        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for at in 0..=chunk.len() {
+            text.push(char::from(DIGITS[(group >> (18 - 6 * at) & 63) as usize]));
+        }
+    }
+    text
+}
+
+/// Connected with a token that was minted an hour before its end, of which so much is left.
+pub(crate) fn live_with_token(size: (u16, u16), ends_in_secs: i64) -> State {
+    let mut state = fresh(size);
+    let held = Held {
+        tail: "Xy9Q".into(),
+        ends_in_ms: Some(ends_in_secs * 1_000),
+        lasts_ms: Some(3_600_000),
+        from_file: false,
+    };
+    state.update(Event::Feed(Feed::Token(Some(held))), 1_000);
+    state.update(Event::Feed(Feed::Welcome(Arc::new(welcome("ok")))), 1_000);
+    for window in WINDOWS {
+        let past = history(window, NOW - 299, NOW);
+        state.update(frame(window, aggregate(window, NOW), Some(past)), 1_000);
     }
     state
 }

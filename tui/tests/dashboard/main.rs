@@ -14,3 +14,5 @@ mod once;
 mod screens;
 mod terminal;
 mod tls;
+mod token_screens;
+mod tokens;

@@ -4,6 +4,7 @@
 use pulseboard_tui::cli::{Charts, ThemeName};
 use pulseboard_tui::event::{Event, Feed};
 use pulseboard_tui::input::{Input, Key};
+use pulseboard_tui::socket::Denial;
 use pulseboard_tui::state::State;
 use pulseboard_tui::theme::Depth;
 use ratatui::style::{Color, Modifier};
@@ -84,7 +85,7 @@ fn without_a_daemon_the_screen_says_where_it_looked_and_what_to_start() {
 fn a_refusal_says_which_command_mints_a_token() {
     let mut state = fresh((80, 24));
     let reason = "the token expired 3 minutes ago".to_owned();
-    state.update(Event::Feed(Feed::Denied { reason }), 1_000);
+    state.update(Event::Feed(Feed::Denied(Denial { reason, about_token: true })), 1_000);
     insta::assert_snapshot!("denied-80x24", text(&state, (80, 24)));
 }
 
