@@ -13,4 +13,5 @@ mod support;
 mod client;
 mod harness;
 mod neighbour;
+mod reload;
 mod tokens;
