@@ -5,6 +5,7 @@
 //! store, count what it has not counted yet, then serve. Stop: no new connections, close sockets,
 //! finish requests, sync the journal, commit the store.
 
+mod changes;
 pub mod data_dir;
 mod edge;
 mod greeting;
@@ -89,7 +90,7 @@ pub async fn run(loaded: Loaded) -> Result<(), StartError> {
 
     let (running, greeting) =
         Running::start(config, &data_dir, &clock, &authority, address).await?;
-    greeting.print(address);
+    greeting.print(address, config.log.format);
     notify(&[sd_notify::NotifyState::Ready]);
 
     let (stop, stopping) = tokio::sync::watch::channel(false);

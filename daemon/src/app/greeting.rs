@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::api::assets;
+use crate::config::LogFormat;
 
 /// Of a daemon without a key.
 const DEV_MODE: &str = "dev mode: everyone on this machine may do everything; pulseboardd \
@@ -64,9 +65,29 @@ impl Tokens {
 }
 
 impl Greeting {
-    /// Prints it.
-    pub(super) fn print(&self, address: SocketAddr) {
+    /// Prints it: for people on stderr, or where the log is for machines as one event of it.
+    pub(super) fn print(&self, address: SocketAddr, format: LogFormat) {
         let url = format!("http://{address}");
+        match format {
+            // Nobody reading is no reason not to run.
+            LogFormat::Text => drop(std::io::stderr().write_all(self.text(&url).as_bytes())),
+            LogFormat::Json => tracing::info!(
+                version = env!("CARGO_PKG_VERSION"),
+                data_dir = %self.data_dir.display(),
+                events = self.events,
+                cut_bytes = self.cut_bytes,
+                damaged_blocks = self.damaged_blocks,
+                store = "embedded",
+                auth = self.tokens.as_ref().map_or("dev mode", |tokens| tokens.algorithm),
+                url,
+                "started"
+            ),
+        }
+        let _ = writeln!(std::io::stdout(), "listening on {url}");
+        let _ = std::io::stdout().flush();
+    }
+
+    fn text(&self, url: &str) -> String {
         let mut text = String::new();
         let found = match (self.events, self.oldest_age_ms) {
             (0, _) | (_, None) => "fresh".to_owned(),
@@ -105,10 +126,7 @@ impl Greeting {
              \"route\":\"/hello\"}}'\n",
         );
         text.push_str(&self.tokens.as_ref().map_or_else(String::new, Tokens::minting));
-        // Nobody reading is no reason not to run.
-        let _ = std::io::stderr().write_all(text.as_bytes());
-        let _ = writeln!(std::io::stdout(), "listening on {url}");
-        let _ = std::io::stdout().flush();
+        text
     }
 }
 
