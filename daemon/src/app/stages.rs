@@ -232,7 +232,9 @@ fn build(
     let aggregator = aggregate::spawn(source, past, clock.clone(), settings, store, sink)
         .map_err(|error| StartError::Failed(error.to_string()))?;
     let views = aggregator.views();
-    hub.attach(Arc::new(Windows(views.clone())));
+    let normaliser = Arc::new(normaliser);
+    let read_side = Windows { views: views.clone(), normaliser: Arc::clone(&normaliser) };
+    hub.attach(Arc::new(read_side));
 
     let limits = rest::Limits {
         body_bytes: config.limits.body_bytes as usize,
@@ -250,7 +252,7 @@ fn build(
         views,
         hub,
         clock: clock.clone(),
-        normaliser: Arc::new(normaliser),
+        normaliser,
         data_dir: path.to_path_buf(),
         exports: api::export::Exports::new(Arc::clone(&stopping)),
         metrics,
