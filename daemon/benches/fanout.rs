@@ -14,11 +14,12 @@ use axum::Router;
 use axum::extract::Request;
 use axum::routing::any;
 use bytes::Bytes;
+use pulseboard::filter::Filter;
 use pulseboard::wire::server::{Aggregate, History, Latency, Nodes, OtherRoutes, RouteRow};
 use pulseboardd::auth::Authority;
 use pulseboardd::broadcast::{
-    Admission, Author, Frames, HistorySlice, Hub, Publish, Publishing, Refusal, Settings, Verdict,
-    WindowFrame,
+    Admission, Author, Frames, Histories, HistorySlice, Hub, Publish, Publishing, Refusal,
+    Settings, Verdict, View, WindowFrame,
 };
 use pulseboardd::clock::Clock;
 use pulseboardd::gate::{self, Gate};
@@ -287,8 +288,8 @@ fn admission() -> Admission {
 /// History of 300 ticks.
 struct Past;
 
-impl Frames for Past {
-    fn history(&self, _window: &str, _since: Option<i64>) -> Option<HistorySlice> {
+impl Histories for Past {
+    fn history(&self, _: &str, _since: Option<i64>, _until: i64) -> Option<HistorySlice> {
         let ticks: Vec<i64> = (FIRST_TICK - 300..FIRST_TICK).collect();
         let counts: Vec<Option<u64>> = ticks.iter().map(|tick| Some(*tick as u64 % 977)).collect();
         let times: Vec<Option<f64>> =
@@ -305,9 +306,19 @@ impl Frames for Past {
         };
         Some(HistorySlice { history, corrections: None })
     }
+}
 
-    fn at(&self, _window: &str, _tick: i64) -> Result<Aggregate, Refusal> {
+impl Frames for Past {
+    fn at(&self, _window: &str, _: &Filter, _tick: i64) -> Result<Aggregate, Refusal> {
         Err(Refusal::new("tick_unknown", "a bench has no past"))
+    }
+
+    fn filter(&self, _expression: &str) -> Result<Filter, Refusal> {
+        Err(Refusal::new("bad_filter", "a bench has no filters"))
+    }
+
+    fn watch(&self, _: Filter) -> Result<Arc<dyn View>, Refusal> {
+        Err(Refusal::new("too_many_views", "a bench has no views"))
     }
 }
 

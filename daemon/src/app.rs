@@ -5,10 +5,14 @@
 //! store, count what it has not counted yet, then serve. Stop: no new connections, close sockets,
 //! finish requests, sync the journal, commit the store.
 
+mod alive;
+mod changes;
 pub mod data_dir;
 mod edge;
 mod greeting;
+mod init_auth;
 mod keys;
+mod reload;
 mod stages;
 mod watchdog;
 mod wiring;
@@ -18,7 +22,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub use self::alive::alive;
+pub use self::init_auth::init_auth;
+
 use self::data_dir::DataDir;
+use self::reload::Reloader;
 use self::stages::Running;
 use crate::auth::Authority;
 use crate::clock::Clock;
@@ -78,12 +86,13 @@ pub async fn run(loaded: Loaded) -> Result<(), StartError> {
     let listener = server::bind(config.server.bind)
         .map_err(|error| StartError::Failed(format!("server.bind: {error}")))?;
     let address = listener.local_addr().map_err(|error| StartError::Failed(error.to_string()))?;
-    let signals = shutdown::Signals::listen()
-        .map_err(|error| StartError::Failed(format!("signals cannot be heard: {error}")))?;
+    let deaf = |error| StartError::Failed(format!("signals cannot be heard: {error}"));
+    let signals = shutdown::Signals::listen().map_err(deaf)?;
+    let hangups = shutdown::Hangups::listen().map_err(deaf)?;
 
     let (running, greeting) =
         Running::start(config, &data_dir, &clock, &authority, address).await?;
-    greeting.print(address);
+    greeting.print(address, config.log.format);
     notify(&[sd_notify::NotifyState::Ready]);
 
     let (stop, stopping) = tokio::sync::watch::channel(false);
@@ -95,10 +104,14 @@ pub async fn run(loaded: Loaded) -> Result<(), StartError> {
     ));
     let upkeep = tokio::spawn(running.clone().upkeep(UPKEEP_EVERY));
     let watchdog = tokio::spawn(watchdog::report(running.clone()));
+    let reloader = Reloader::new(loaded.clone(), authority, running.clone());
+    let mut reloading = tokio::spawn(reloader.on_signal(hangups));
     let cause = tokio::select! {
         signal = signals.first() => Ok(signal),
+        _ = &mut reloading => Ok(shutdown::Stop::TerminalGone),
         fault = running.fault() => Err(fault),
     };
+    reloading.abort();
     upkeep.abort();
     watchdog.abort();
     notify(&[sd_notify::NotifyState::Stopping]);

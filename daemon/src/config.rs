@@ -48,7 +48,7 @@ pub struct Given {
 }
 
 /// Settings that were read and checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Loaded {
     /// The typed values.
     pub config: Config,
@@ -85,6 +85,16 @@ impl Loaded {
         self.values.secret_key()
     }
 
+    /// Where the secret lies that no setting names.
+    pub fn secret_in_data_dir(&self) -> PathBuf {
+        self.values.secret_in_data_dir()
+    }
+
+    /// Whether a key takes effect when it is read again, without a restart.
+    pub fn is_live(key: &str) -> bool {
+        keys::LIVE.contains(&key)
+    }
+
     /// The keys that hold another value than in `before`, secrets by what they hold.
     pub fn changed_since(&self, before: &Self) -> Vec<&'static str> {
         let differs = |key: &&keys::Key| self.values.of(key).0 != before.values.of(key).0;
@@ -96,6 +106,13 @@ impl Loaded {
 pub fn load(given: &Given) -> Result<Loaded, ConfigError> {
     let (mut values, file) = Values::load(given)?;
     values.resolve_secrets()?;
+    let config = Config::read(&values)?;
+    Ok(Loaded { config, file, values, given: given.clone() })
+}
+
+/// Reads the layers, but not the files that hold secrets: for `--init-auth`, before there are any.
+pub fn load_without_secrets(given: &Given) -> Result<Loaded, ConfigError> {
+    let (values, file) = Values::load(given)?;
     let config = Config::read(&values)?;
     Ok(Loaded { config, file, values, given: given.clone() })
 }

@@ -31,7 +31,7 @@ use crate::auth::{Authority, Grant};
 use crate::config::Network;
 use crate::rate_limit::{EventBudget, RateLimits, Standing, Who};
 use crate::server::origin::Origins;
-use crate::server::{Peer, discard};
+use crate::server::{Client, Peer, discard};
 
 pub use access::{Access, access};
 pub use quota::{policy, put_quota, rate_limited};
@@ -112,6 +112,7 @@ impl Gate {
         let settings = self.settings.load();
         let address =
             proxies::client(peer, request.headers(), &settings.trusted_proxies, &self.strangers);
+        request.extensions_mut().insert(Client(address));
         let access = access(request.method(), request.uri().path(), settings.metrics_public);
         let (grant, standing) = match self.authority.open_to_all() {
             Some(everyone) => {
@@ -192,7 +193,9 @@ pub async fn pass(State(gate): State<Gate>, mut request: Request, next: Next) ->
         return cors::preflight(&gate.origins, &request);
     }
     let asks = if is_socket { None } else { cors::Asks::of(&gate.origins, request.headers()) };
-    let mut response = match gate.admit(&mut request) {
+    let admitted = gate.admit(&mut request);
+    let client = request.extensions().get::<Client>().copied();
+    let mut response = match admitted {
         Ok(passed) => {
             let mut response = next.run(request).await;
             if let Some(standing) = passed.standing {
@@ -218,6 +221,9 @@ pub async fn pass(State(gate): State<Gate>, mut request: Request, next: Next) ->
     };
     if let Some(asks) = asks {
         asks.answer(response.headers_mut());
+    }
+    if let Some(client) = client {
+        response.extensions_mut().insert(client);
     }
     response
 }

@@ -8,12 +8,17 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use pulseboardd::app;
-use pulseboardd::config::{self, Action, Loaded};
+use pulseboardd::config::{self, Action, Given, Loaded};
 
 mod logging;
 
 fn main() -> ExitCode {
     let (given, action) = config::given();
+    match action {
+        Action::InitAuth => return init_auth(&given),
+        Action::Health => return health(&given),
+        Action::Run | Action::Check | Action::Print => {}
+    }
     let loaded = match config::load(&given) {
         Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
@@ -33,6 +38,28 @@ fn main() -> ExitCode {
         tracing::warn!("{warning}");
     }
     run(loaded)
+}
+
+fn init_auth(given: &Given) -> ExitCode {
+    let loaded = match config::load_without_secrets(given) {
+        Ok(loaded) => loaded,
+        Err(error) => return refuse(&error),
+    };
+    match app::init_auth(&loaded) {
+        Ok(text) => say(&text),
+        Err(error) => fail(error.exit_code(), &error),
+    }
+}
+
+fn health(given: &Given) -> ExitCode {
+    // Whoever asks may not read the secrets, and need not.
+    match config::load_without_secrets(given) {
+        Ok(loaded) => match app::alive(loaded.config.server.bind) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(1, &error),
+        },
+        Err(error) => refuse(&error),
+    }
 }
 
 fn run(loaded: Loaded) -> ExitCode {

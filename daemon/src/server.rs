@@ -6,7 +6,7 @@
 //! [`Settings::connections`] none is accepted until one ends.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,6 +87,11 @@ impl std::fmt::Debug for Hold {
         f.write_str("Hold")
     }
 }
+
+/// Whose request it was, as the gate found out behind proxies; in the extensions of its answer, for
+/// the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Client(pub IpAddr);
 
 /// Why the daemon cannot listen.
 #[derive(Debug, thiserror::Error)]

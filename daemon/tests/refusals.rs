@@ -238,7 +238,7 @@ async fn a_refused_event_over_a_socket_has_the_same_verdict_and_the_socket_stays
         (r#"{"op":"dance"}"#, "unknown_op"),
         (r#"{"op":"subscribe","rooms":["window:7s"]}"#, "unknown_room"),
         (r#"{"op":"subscribe","rooms":["tail"]}"#, "not_available"),
-        (r#"{"op":"subscribe","rooms":["window:5s?filter=route=/a"]}"#, "not_available"),
+        (r#"{"op":"subscribe","rooms":["window:5s?filter=colour=red"]}"#, "bad_filter"),
         (r#"{"op":"publish","id":1,"events":[]}"#, "empty_batch"),
     ] {
         let answer = ask(message.to_owned()).await;

@@ -2,7 +2,8 @@
 // be told to fail (`POST /mock`). It is no measure of anything else; the real daemon is what the page is for.
 //
 //   npm run mock -- --port 3000 --rate 200        traffic of its own, history filled back
-//   POST /mock {"sockets":"refuse"|"accept"|"drop"|"lag", "rest":"refuse"|"deny"|"accept", "behindMs":N, "rate":N}
+//   npm run mock -- --secret S                    with tokens, signed with S
+//   POST /mock {"sockets":"refuse"|"accept"|"drop"|"lag", "rest":"refuse"|"deny"|"limit"|"accept", "behindMs":N, "rate":N}
 
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -10,11 +11,15 @@ import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { WebSocketServer } from "ws";
+import { verify } from "./jwt.mjs";
 import { Model, mergePatch, range, WINDOWS } from "./model.mjs";
 import { eventsOf } from "./traffic.mjs";
 
 const GRACE_MS = 250;
 const HISTORY_TICKS = 300;
+/** The daemon's default for a socket whose token has no rate. */
+const SOCKET_RATE = 50;
+const LIMIT_RETRY_S = 9;
 const dist = fileURLToPath(new URL("../dist/", import.meta.url));
 
 export const CSP =
@@ -28,10 +33,12 @@ const MIME = {
   ".svg": "image/svg+xml",
 };
 
+const may = (scope, one) => scope.split(" ").some((word) => word === one || word === "admin");
+
 const problem = (status, code, title, detail) => ({ type: "about:blank", title, status, code, detail });
 
 /** Starts a daemon; answers `{url, control, close}`. */
-export function startMock({ port = 0, rate = 0, model = new Model(), history = HISTORY_TICKS } = {}) {
+export function startMock({ port = 0, rate = 0, model = new Model(), history = HISTORY_TICKS, secret } = {}) {
   const control = { sockets: "accept", rest: "accept", rate };
   const sessions = new Set();
   const frames = {};
@@ -149,6 +156,17 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
     }
   }
 
+  /** Why a REST call is not answered, in a daemon with a key. */
+  function refusal(request, scope) {
+    if (!secret) return undefined;
+    const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
+    if (!token) return problem(401, "unauthorized", "Unauthorized", "this needs a token");
+    const grant = verify(token, secret);
+    if (grant.code) return problem(401, grant.code, "Unauthorized", grant.message);
+    if (may(grant.scope, scope)) return undefined;
+    return problem(403, "wrong_scope", "Forbidden", `this needs a token with the scope ${scope}`);
+  }
+
   function asset(path, response) {
     const file = join(dist, normalize(path === "/" ? "/index.html" : path));
     try {
@@ -184,6 +202,12 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
           problem(403, "dev_mode_is_local", "Forbidden", "without a key only loopback requests are answered"),
         );
       }
+      if (control.rest === "limit" && request.method === "GET") {
+        response.setHeader("retry-after", String(LIMIT_RETRY_S));
+        return json(response, 429, problem(429, "rate_limited", "Too many requests", "100 calls a minute"));
+      }
+      const refused = refusal(request, request.method === "POST" ? "ingest" : "read");
+      if (refused) return json(response, refused.status, refused);
       if (url.pathname === "/api/aggregates") {
         const window = url.searchParams.get("window") ?? "5s";
         if (!(window in WINDOWS))
@@ -230,24 +254,77 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
   });
 
   function welcome(socket) {
-    const session = { socket, rooms: new Set(), missed: 0 };
+    const session = { socket, rooms: new Set(), missed: 0, grant: undefined };
     sessions.add(session);
-    socket.on("close", () => sessions.delete(session));
+    socket.on("close", () => {
+      clearTimeout(session.ends);
+      sessions.delete(session);
+    });
     socket.on("message", (data) => receive(session, JSON.parse(data.toString())));
+    greet(session);
+  }
+
+  function greet(session) {
+    const { grant } = session;
+    const scope = secret ? (grant?.scope ?? "") : "read ingest admin";
+    const limit = grant && may(scope, "ingest") ? { eventsPerSecond: grant.rate ?? SOCKET_RATE } : {};
     send(session, {
       op: "welcome",
       protocol: 1,
       node: "mock-1",
       tick,
       windows: Object.keys(WINDOWS),
-      auth: "dev",
-      scope: "admin",
-      limits: { publishBytes: 1_048_576, eventsPerSecond: 0, rooms: 32 },
+      auth: secret ? (grant ? "ok" : "required") : "dev",
+      scope,
+      limits: { publishBytes: 1_048_576, rooms: 32, ...limit },
     });
   }
 
+  /** Takes a token, or ends the session. */
+  function authenticate(session, token) {
+    const grant = verify(token, secret);
+    if (grant.code) {
+      send(session, { op: "error", code: grant.code, message: grant.message });
+      return session.socket.close(1008, grant.code);
+    }
+    session.grant = grant;
+    clearTimeout(session.ends);
+    const leftMs = Math.min(grant.endsMs - Date.now(), 2 ** 31 - 1);
+    session.ends = setTimeout(() => session.socket.close(1008, "token_expired"), leftMs);
+    greet(session);
+  }
+
+  /** Why a session may not do something. */
+  function barred(session, scope) {
+    if (!secret) return undefined;
+    if (!session.grant) return { code: "unauthorized", message: "this needs a token; send `auth` first" };
+    if (may(session.grant.scope, scope)) return undefined;
+    return { code: "wrong_scope", message: `this needs a token with the scope ${scope}` };
+  }
+
+  function publish(session, { id, events }) {
+    const bar = barred(session, "ingest") ?? overLimit(session, events.length);
+    send(session, bar ? { op: "error", id, ...bar } : { op: "ack", id, ...ingest(events) });
+  }
+
+  function overLimit(session, events) {
+    if (!session.grant) return undefined;
+    const rate = session.grant.rate ?? SOCKET_RATE;
+    const now = Date.now();
+    const gained = ((now - (session.countedAtMs ?? 0)) * rate) / 1_000;
+    const left = Math.min(2 * rate, (session.left ?? 2 * rate) + gained);
+    session.countedAtMs = now;
+    session.left = left >= events ? left - events : left;
+    if (left >= events) return undefined;
+    const retryAfterMs = Math.ceil(((events - left) * 1_000) / rate);
+    return { code: "rate_limited", message: `${rate} events a second are taken`, retryAfterMs };
+  }
+
   function receive(session, message) {
+    if (message.op === "auth") return secret ? authenticate(session, message.token) : greet(session);
     if (message.op === "subscribe") {
+      const bar = barred(session, "read");
+      if (bar) return send(session, { op: "error", room: message.rooms[0], ...bar });
       for (const room of message.rooms) {
         const window = room.replace("window:", "");
         if (window in WINDOWS) {
@@ -260,8 +337,7 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
         session.rooms.delete(room.replace("window:", ""));
         send(session, { op: "unsubscribed", room });
       }
-    } else if (message.op === "publish")
-      send(session, { op: "ack", id: message.id, ...ingest(message.events) });
+    } else if (message.op === "publish") publish(session, message);
     else if (message.op === "ping") send(session, { op: "pong", id: message.id });
     else send(session, { op: "error", code: "unknown_op", message: `unknown op ${message.op}` });
   }
@@ -288,8 +364,13 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { values } = parseArgs({
-    options: { port: { type: "string", default: "3000" }, rate: { type: "string", default: "0" } },
+    options: {
+      port: { type: "string", default: "3000" },
+      rate: { type: "string", default: "0" },
+      secret: { type: "string" },
+    },
   });
-  const mock = await startMock({ port: Number(values.port), rate: Number(values.rate) });
+  const { port, rate, secret } = values;
+  const mock = await startMock({ port: Number(port), rate: Number(rate), secret });
   console.log(`listening on ${mock.url}`);
 }

@@ -1,7 +1,8 @@
-// Pictures of every state of the page, for looking at: `npm run shots -- FOLDER [NAME…]`. Against the mock daemon.
+// Pictures of every state of the page, for looking at: `npm run shots -- FOLDER [BEGINNING OF A NAME…]`. Against the mock daemon.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { openBrowser } from "./browser.mjs";
+import { mint } from "./jwt.mjs";
 import { startMock } from "./mock.mjs";
 
 const [folder = "shots", ...only] = process.argv.slice(2);
@@ -13,14 +14,25 @@ const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 
 const busy = await startMock({ rate: 240 });
 const empty = await startMock();
+const secret = "a secret of the pictures, 32 bytes at least";
+const keyed = await startMock({ rate: 240, secret });
+const keyedEmpty = await startMock({ secret });
+
+/** Brings a token as a person would. */
+async function give(page, claims = {}) {
+  await page.locator("#token-field").fill(mint(secret, { sub: "ops", ...claims }));
+  await page.getByRole("button", { name: "use it" }).click();
+  await wait(1_500);
+}
 
 async function shot(
   name,
-  { url = busy.url, path = "/", size = DESK, scheme = "dark", full = false, act } = {},
+  { url = busy.url, path = "/", size = DESK, scheme = "dark", full = false, contrast = false, act } = {},
 ) {
-  if (only.length > 0 && !only.includes(name)) return;
+  if (only.length > 0 && !only.some((each) => name.startsWith(each))) return;
   const browser = await openBrowser({ viewport: size, colorScheme: scheme });
   const page = await browser.context.newPage();
+  if (contrast) await page.addInitScript(() => localStorage.setItem("pulseboard.theme", "contrast"));
   await page.goto(url + path);
   await wait(1_600);
   if (act) await act(page);
@@ -104,6 +116,94 @@ await shot("denied", {
   },
 });
 
+// Tokens: every state on a desk and a phone, in every theme.
+const paste = (text) => async (page) => {
+  await page.locator("#token-field").focus();
+  await page.evaluate((each) => document.execCommand("insertText", false, each), text);
+  await page
+    .locator("#token-field")
+    .evaluate((each) =>
+      each.dispatchEvent(new InputEvent("input", { bubbles: true, inputType: "insertFromPaste" })),
+    );
+  await wait(300);
+};
+const wrongOne = async (page) => {
+  await page.locator("#token-field").fill(mint("another secret"));
+  await page.getByRole("button", { name: "use it" }).click();
+  await wait(700);
+};
+const dismissed = async (page) => [await page.keyboard.press("Escape"), await wait(300)];
+const inUse = async (page) => {
+  await give(page, { scope: "read ingest", site: "shop", ttlS: 9_000 });
+  await page.keyboard.press("a");
+  await wait(300);
+};
+const endsSoon = (page) => give(page, { ttlS: 200 });
+const ended = async (page) => [await give(page, { ttlS: -26 }), await wait(5_000)];
+const endedQuiet = async (page) => [await ended(page), await dismissed(page)];
+const readOnly = (page) => give(page, { site: "shop" });
+const limited = (page) => give(page, { scope: "read ingest" });
+const slowed = async (page) => {
+  keyed.control({ sockets: "refuse" });
+  await page.reload();
+  await wait(4_000);
+  await give(page);
+  keyed.control({ rest: "limit" });
+  await wait(4_000);
+};
+const noSocket = async (page) => {
+  keyed.control({ sockets: "refuse" });
+  await page.reload();
+  await wait(4_000);
+  await give(page);
+  await page.getByRole("button", { name: "why?" }).click();
+  await wait(300);
+};
+const TOKEN_STATES = {
+  "token-needed": { act: async () => {} },
+  "token-pasted": { act: paste(mint(secret, { sub: "ops", site: "shop", ttlS: 90 * 86_400 })) },
+  "token-secret": { act: paste("5f".repeat(32)) },
+  "token-wrong": { act: wrongOne },
+  "token-dismissed": { act: dismissed },
+  "token-in-use": { act: inUse },
+  "token-ends-soon": { act: endsSoon },
+  "token-ended": { act: ended },
+  "token-ended-quiet": { act: endedQuiet },
+  "token-read-only": { act: readOnly, full: true },
+  "token-limited": { act: limited, full: true },
+  "token-slowed": { act: slowed },
+  "no-socket": { act: noSocket },
+  "token-first-run": { url: keyedEmpty.url, act: (page) => give(page, { scope: "read ingest" }) },
+};
+const LOOKS = {
+  dark: {},
+  light: { scheme: "light" },
+  contrast: { contrast: true },
+  phone: { size: PHONE },
+  "phone-light": { size: PHONE, scheme: "light" },
+};
+for (const [state, options] of Object.entries(TOKEN_STATES)) {
+  for (const [look, more] of Object.entries(LOOKS)) {
+    await shot(`${state}-${look}`, { url: keyed.url, ...options, ...more });
+    keyed.control({ sockets: "accept", rest: "accept" });
+  }
+}
+await shot("wall-token", {
+  url: keyed.url,
+  path: "/?wall",
+  act: endsSoon,
+  size: { width: 1920, height: 1080 },
+});
+await shot("wall-ended-phone", { url: keyed.url, path: "/?wall", act: endedQuiet, size: PHONE });
+await shot("wall-ended", {
+  url: keyed.url,
+  path: "/?wall",
+  act: endedQuiet,
+  size: { width: 1920, height: 1080 },
+});
+
 busy.close();
 empty.close();
+keyed.close();
+keyedEmpty.close();
 process.exit(0);

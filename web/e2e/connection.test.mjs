@@ -1,35 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { nextTick, openPage, says, tickOf } from "./page.mjs";
+import { holes, nextTick, openPage, says, tickOf } from "./page.mjs";
 import { someEvents, startTarget, steadyTraffic } from "./target.mjs";
-
-/** Columns of pixels in a chart, from its first drawn one to its last, that lack the line's colour. */
-function holes(page, chart, token) {
-  return page
-    .locator("figure", { has: page.getByRole("heading", { name: chart }) })
-    .evaluate((figure, name) => {
-      const canvas = figure.querySelector("canvas");
-      const probe = document.body.appendChild(document.createElement("span"));
-      probe.style.color = `var(--${name})`;
-      const [r, g, b] = getComputedStyle(probe).color.match(/\d+/g).map(Number);
-      probe.remove();
-      const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-      const drawn = [];
-      for (let x = 0; x < width; x++) {
-        let found = false;
-        for (let y = 0; y < height && !found; y++) {
-          const i = (y * width + x) * 4;
-          found =
-            data[i + 3] > 200 &&
-            Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b) < 60;
-        }
-        drawn.push(found);
-      }
-      const first = drawn.indexOf(true);
-      const last = drawn.lastIndexOf(true);
-      return { span: last - first, holes: drawn.slice(first, last).filter((each) => !each).length };
-    }, token);
-}
 
 describe("a connection that is lost", () => {
   let target;

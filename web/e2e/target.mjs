@@ -1,10 +1,12 @@
 // What the browser tests talk to: the daemon itself (PULSEBOARDD, else ../target/debug/pulseboardd), started on a free
 // port with an empty data directory. Without a binary the mock stands in, and says so; in CI that is a failure.
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { mint } from "../dev/jwt.mjs";
 import { startMock } from "../dev/mock.mjs";
 import { Model } from "../dev/model.mjs";
 
@@ -17,10 +19,11 @@ if (!real) {
   console.log(`no daemon at ${binary}: these tests run against the mock`);
 }
 
-function spawnDaemon(dataDir, bind) {
+function spawnDaemon(dataDir, bind, settings) {
   return new Promise((resolve, reject) => {
     const child = spawn(binary, ["--bind", bind, "--data-dir", dataDir], {
       stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...settings },
     });
     let said = "";
     let complaints = "";
@@ -39,9 +42,10 @@ function spawnDaemon(dataDir, bind) {
 
 const ended = (child) => new Promise((done) => (child.exitCode === null ? child.once("exit", done) : done()));
 
-async function startDaemon() {
+async function startDaemon(secret, settings) {
   const dataDir = mkdtempSync(join(tmpdir(), "pulseboard-e2e-"));
-  let running = await spawnDaemon(dataDir, "127.0.0.1:0");
+  const all = { ...settings, ...(secret ? { PULSEBOARD_AUTH__SECRET: secret } : {}) };
+  let running = await spawnDaemon(dataDir, "127.0.0.1:0", all);
   const { url } = running;
   const down = async () => {
     running.child.kill("SIGTERM");
@@ -51,7 +55,7 @@ async function startDaemon() {
     url,
     down,
     up: async () => {
-      running = await spawnDaemon(dataDir, new URL(url).host);
+      running = await spawnDaemon(dataDir, new URL(url).host, all);
     },
     stop: async () => {
       await down();
@@ -60,29 +64,36 @@ async function startDaemon() {
   };
 }
 
-async function startStandIn() {
+async function startStandIn(secret) {
   const model = new Model();
-  let running = await startMock({ model });
+  let running = await startMock({ model, secret });
   const { url, port } = running;
   return {
     url,
     down: async () => running.close(),
     up: async () => {
-      running = await startMock({ model, port });
+      running = await startMock({ model, port, secret });
     },
     stop: async () => running.close(),
   };
 }
 
-/** Starts a fresh target: `url`, `down()`, `up()` on the same address and data, `stop()`, `post()`, `aggregates()`. */
-export async function startTarget() {
-  const target = await (real ? startDaemon() : startStandIn());
+/**
+ * Starts a fresh target: `url`, `down()`, `up()` on the same address and data, `stop()`, `post()`, `aggregates()`.
+ * With `tokens` it has a key, and `token(claims)` mints one that it takes. `settings` are of its environment.
+ */
+export async function startTarget({ tokens = false, settings = {} } = {}) {
+  const secret = tokens ? randomBytes(32).toString("hex") : undefined;
+  const target = await (real ? startDaemon(secret, settings) : startStandIn(secret));
+  const token = (claims) => mint(secret, claims);
+  const asker = () => (secret ? { authorization: `Bearer ${token({ scope: "admin" })}` } : {});
   return {
     ...target,
+    token,
     post: async (events) => {
       const response = await fetch(`${target.url}/api/events`, {
         method: "POST",
-        headers: { "content-type": "application/json" },
+        headers: { ...asker(), "content-type": "application/json" },
         body: JSON.stringify(events),
       });
       const body = await response.json();
@@ -91,7 +102,7 @@ export async function startTarget() {
     },
     aggregates: async (window, at) => {
       const query = new URLSearchParams({ window, ...(at === undefined ? {} : { at: String(at) }) });
-      const response = await fetch(`${target.url}/api/aggregates?${query}`);
+      const response = await fetch(`${target.url}/api/aggregates?${query}`, { headers: asker() });
       return response.json();
     },
   };

@@ -64,6 +64,11 @@ impl Check {
         Self { status: "failed", detail: detail.into() }
     }
 
+    /// What there is to say.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// As a metric: 0 ok, 1 degraded, 2 failed.
     pub fn level(&self) -> f64 {
         match self.status {

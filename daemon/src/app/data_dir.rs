@@ -72,7 +72,8 @@ impl DataDir {
     }
 }
 
-fn make(path: &Path) -> std::io::Result<()> {
+/// Makes it (0700) where it is missing.
+pub(super) fn make(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
 
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)

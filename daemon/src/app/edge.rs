@@ -20,7 +20,6 @@ pub(super) fn gate(config: &Config, authority: Authority, clock: &Clock) -> Gate
 }
 
 /// Puts other limits, origins and proxies in place. No connection is dropped for it.
-#[allow(dead_code, reason = "for SIGHUP")]
 pub(super) fn reload(gate: &Gate, config: &Config) {
     let (public_url, allowed) = origins(config);
     gate.origins.reload(public_url, allowed);

@@ -7,6 +7,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::api::assets;
+use crate::config::LogFormat;
+
+/// Of a daemon without a key.
+const DEV_MODE: &str = "dev mode: everyone on this machine may do everything; pulseboardd \
+                        --init-auth makes a key";
 
 /// What was found at start.
 #[derive(Debug)]
@@ -21,28 +26,75 @@ pub(super) struct Greeting {
     pub(super) cut_bytes: u64,
     /// Blocks set aside as damaged.
     pub(super) damaged_blocks: usize,
-    /// What tokens are signed with; `None` in dev mode.
-    pub(super) algorithm: Option<&'static str>,
+    /// How tokens are checked; `None` in dev mode.
+    pub(super) tokens: Option<Tokens>,
+}
+
+/// How tokens are checked.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    /// `HS256` and the like.
+    pub(super) algorithm: &'static str,
+    /// The file with the secret or the public key; `None` for a secret that stands in the settings.
+    pub(super) file: Option<PathBuf>,
+}
+
+impl Tokens {
+    fn said(&self) -> String {
+        let Self { algorithm, file } = self;
+        match file {
+            Some(file) => format!("tokens, {algorithm} with {}", file.display()),
+            None => format!("tokens, {algorithm} with auth.secret"),
+        }
+    }
+
+    /// How to mint one; with a key pair that is the business of whoever has the private key.
+    fn minting(&self) -> String {
+        match (self.algorithm, &self.file) {
+            ("HS256", Some(file)) => format!(
+                "  mint    PULSEBOARD_AUTH__SECRET_FILE={} pulseboard token --scope \"read ingest\"\n",
+                file.display()
+            ),
+            ("HS256", None) => {
+                "  mint    PULSEBOARD_AUTH__SECRET=… pulseboard token --scope \"read ingest\"\n"
+                    .to_owned()
+            }
+            _ => String::new(),
+        }
+    }
 }
 
 impl Greeting {
-    /// Prints it.
-    pub(super) fn print(&self, address: SocketAddr) {
+    /// Prints it: for people on stderr, or where the log is for machines as one event of it.
+    pub(super) fn print(&self, address: SocketAddr, format: LogFormat) {
         let url = format!("http://{address}");
+        match format {
+            // Nobody reading is no reason not to run.
+            LogFormat::Text => drop(std::io::stderr().write_all(self.text(&url).as_bytes())),
+            LogFormat::Json => tracing::info!(
+                version = env!("CARGO_PKG_VERSION"),
+                data_dir = %self.data_dir.display(),
+                events = self.events,
+                cut_bytes = self.cut_bytes,
+                damaged_blocks = self.damaged_blocks,
+                store = "embedded",
+                auth = self.tokens.as_ref().map_or("dev mode", |tokens| tokens.algorithm),
+                url,
+                "started"
+            ),
+        }
+        let _ = writeln!(std::io::stdout(), "listening on {url}");
+        let _ = std::io::stdout().flush();
+    }
+
+    fn text(&self, url: &str) -> String {
         let mut text = String::new();
         let found = match (self.events, self.oldest_age_ms) {
             (0, _) | (_, None) => "fresh".to_owned(),
             (events, Some(age_ms)) => format!("{} events, {}", count(events), age(age_ms)),
         };
         let page = if assets::built() { "" } else { " (the page is not in this build)" };
-        let auth = match self.algorithm {
-            Some(algorithm) => format!("tokens, {algorithm}"),
-            None => {
-                "dev mode: everyone on this machine may do everything; pulseboardd --init-auth \
-                     makes a key"
-                    .to_owned()
-            }
-        };
+        let auth = self.tokens.as_ref().map_or_else(|| DEV_MODE.to_owned(), Tokens::said);
         let _ = write!(
             text,
             "pulseboardd {}\n  data    {} ({found})\n  store   embedded\n  auth    {auth}\n",
@@ -63,7 +115,7 @@ impl Greeting {
                 self.damaged_blocks
             );
         }
-        let header = match self.algorithm {
+        let header = match self.tokens {
             Some(_) => " -H \"Authorization: Bearer $TOKEN\"",
             None => "",
         };
@@ -73,13 +125,8 @@ impl Greeting {
              /api/events{header} -H 'Content-Type: application/json' -d '{{\"type\":\"page_view\",\
              \"route\":\"/hello\"}}'\n",
         );
-        if self.algorithm.is_some() {
-            text.push_str("  tokens  pulseboard token --scope ingest, or --scope read to watch\n");
-        }
-        // Nobody reading is no reason not to run.
-        let _ = std::io::stderr().write_all(text.as_bytes());
-        let _ = writeln!(std::io::stdout(), "listening on {url}");
-        let _ = std::io::stdout().flush();
+        text.push_str(&self.tokens.as_ref().map_or_else(String::new, Tokens::minting));
+        text
     }
 }
 

@@ -5,10 +5,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::auth::{Key, Keys};
-use crate::config::{ConfigError, Loaded};
+use crate::config::{Config, ConfigError, Loaded};
 
 /// The largest key file that is read.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -28,6 +28,13 @@ pub(super) fn configured(loaded: &Loaded) -> Result<Option<Keys>, ConfigError> {
         (None, None) => return Ok(None),
     };
     Ok(Some(Keys { key, iss: auth.iss.clone(), aud: auth.aud.clone() }))
+}
+
+/// The file the key is in, absolute; `None` when it stands in the settings.
+pub(super) fn file(config: &Config) -> Option<PathBuf> {
+    let auth = &config.auth;
+    let path = auth.public_key_file.as_ref().or(auth.secret_file.as_ref())?;
+    Some(fs::canonicalize(path).unwrap_or_else(|_| path.clone()))
 }
 
 /// What is allowed but should not stay as it is: a secret that everyone on the machine can read.

@@ -11,9 +11,11 @@ use axum::routing::get;
 use pulseboard::route::Normaliser;
 
 use super::StartError;
+use super::changes::Changes;
 use super::data_dir::DataDir;
 use super::edge;
-use super::greeting::Greeting;
+use super::greeting::{Greeting, Tokens};
+use super::keys;
 use super::watchdog::Pulse;
 use super::wiring::{self, Counted, Log, Publisher, Sockets, Windows};
 use crate::aggregate::{self, window_name};
@@ -25,7 +27,7 @@ use crate::clock::Clock;
 use crate::config::{Config, RoutePattern};
 use crate::gate::{self, Gate};
 use crate::ingest::{self, Dedupe, Fingerprinter, Ingest, rest, socket};
-use crate::journal::{self, Journal, OsDisk};
+use crate::journal::{self, Journal, OsDisk, Trimmed};
 use crate::server;
 use crate::store::embedded::Store;
 
@@ -98,7 +100,6 @@ impl Running {
     }
 
     /// Puts the limits, origins and proxies of other settings in place.
-    #[allow(dead_code, reason = "for SIGHUP")]
     pub(super) fn reload(&self, config: &Config) {
         edge::reload(&self.gate, config);
     }
@@ -112,9 +113,11 @@ impl Running {
     pub(super) async fn upkeep(self, every: Duration) {
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut changes = Changes::default();
         loop {
             ticks.tick().await;
             self.stages.metrics.upkeep();
+            changes.look(&api::health::readiness(&self.stages));
             self.gate.rates.prune();
             if !self.clock.retention_allowed() {
                 continue;
@@ -125,7 +128,12 @@ impl Running {
                 this.stages.journal.enforce_retention(this.clock.now_ms(), applied + 1)
             });
             match swept.await {
-                Ok(Ok(_)) => {}
+                Ok(Ok(Trimmed { events: 0, .. })) => {}
+                Ok(Ok(trimmed)) => tracing::info!(
+                    events = trimmed.events,
+                    segments = trimmed.segments,
+                    "old events were let go, as retention asks"
+                ),
                 Ok(Err(error)) => tracing::warn!(%error, "old events could not be removed"),
                 Err(error) => tracing::error!(%error, "retention failed"),
             }
@@ -182,7 +190,9 @@ fn build(
         oldest_age_ms: recovery.oldest_arrival_ms.map(|oldest| clock.now_ms() - oldest),
         cut_bytes: recovery.cut_bytes,
         damaged_blocks: recovery.damaged.len(),
-        algorithm: authority.algorithm(),
+        tokens: authority
+            .algorithm()
+            .map(|algorithm| Tokens { algorithm, file: keys::file(config) }),
     };
 
     let dedupe = remember(&journal, config, clock)?;
@@ -222,7 +232,9 @@ fn build(
     let aggregator = aggregate::spawn(source, past, clock.clone(), settings, store, sink)
         .map_err(|error| StartError::Failed(error.to_string()))?;
     let views = aggregator.views();
-    hub.attach(Arc::new(Windows(views.clone())));
+    let normaliser = Arc::new(normaliser);
+    let read_side = Windows { views: views.clone(), normaliser: Arc::clone(&normaliser) };
+    hub.attach(Arc::new(read_side));
 
     let limits = rest::Limits {
         body_bytes: config.limits.body_bytes as usize,
@@ -240,7 +252,7 @@ fn build(
         views,
         hub,
         clock: clock.clone(),
-        normaliser: Arc::new(normaliser),
+        normaliser,
         data_dir: path.to_path_buf(),
         exports: api::export::Exports::new(Arc::clone(&stopping)),
         metrics,

@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pulseboard::event::EventBatch;
+use pulseboard::filter::Filter;
+use pulseboard::route::Normaliser;
 use pulseboard::wire::server::Aggregate;
 
-use crate::aggregate::{AtError, FrameSink, Item, Past, Source, Stored, TickFrame, Views, Wanted};
+use crate::aggregate::{
+    self, AtError, FrameSink, Item, Past, Source, Stored, TickFrame, Views, Wanted, Watch,
+};
 use crate::broadcast::{
-    Author, Frames, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, WindowFrame,
+    Author, Frames, Histories, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, View,
+    WindowFrame,
 };
 use crate::clock::Clock;
 use crate::ingest::{self, Appended, Durable, EventLog, Ingest};
@@ -116,17 +121,62 @@ fn refused(error: &ingest::IngestError) -> Refusal {
 }
 
 /// The aggregator's read side as the hub sees it.
-pub(super) struct Windows(pub Views);
+pub(super) struct Windows {
+    pub views: Views,
+    pub normaliser: Arc<Normaliser>,
+}
+
+impl Histories for Windows {
+    fn history(&self, window: &str, since: Option<i64>, until: i64) -> Option<HistorySlice> {
+        self.views.history_until(window, since, until).map(history)
+    }
+}
 
 impl Frames for Windows {
-    fn history(&self, window: &str, since: Option<i64>) -> Option<HistorySlice> {
-        let slice = self.0.history(window, since)?;
-        Some(HistorySlice { history: slice.history, corrections: slice.corrections })
+    fn at(&self, window: &str, filter: &Filter, tick: i64) -> Result<Aggregate, Refusal> {
+        let found = self.views.through(filter).at(window, tick);
+        found.map_err(|error| Refusal::new(at_code(&error), error.to_string()))
     }
 
-    fn at(&self, window: &str, tick: i64) -> Result<Aggregate, Refusal> {
-        self.0.at(window, tick).map_err(|error| Refusal::new(at_code(&error), error.to_string()))
+    fn filter(&self, expression: &str) -> Result<Filter, Refusal> {
+        let filter = Filter::parse(expression, &self.normaliser);
+        filter.map_err(|error| Refusal::new("bad_filter", error.to_string()))
     }
+
+    fn watch(&self, filter: Filter) -> Result<Arc<dyn View>, Refusal> {
+        match self.views.watch(filter) {
+            Ok(watch) => Ok(Arc::new(Watched(watch))),
+            Err(error) => Err(Refusal::new("too_many_views", error.to_string())),
+        }
+    }
+}
+
+/// A filtered view as the hub sees it.
+struct Watched(Watch);
+
+impl Histories for Watched {
+    fn history(&self, window: &str, since: Option<i64>, until: i64) -> Option<HistorySlice> {
+        self.0.history_until(window, since, until).map(history)
+    }
+}
+
+impl View for Watched {
+    fn newest(&self) -> Option<(i64, Vec<WindowFrame>)> {
+        self.0.latest().map(|frame| (frame.tick, windows(&frame)))
+    }
+}
+
+fn history(slice: aggregate::HistorySlice) -> HistorySlice {
+    HistorySlice { history: slice.history, corrections: slice.corrections }
+}
+
+fn windows(frame: &TickFrame) -> Vec<WindowFrame> {
+    let window = |window: &aggregate::WindowFrame| WindowFrame {
+        window: Arc::clone(&window.window),
+        aggregate: Arc::clone(&window.aggregate),
+        corrections: window.corrections.clone(),
+    };
+    frame.windows.iter().map(window).collect()
 }
 
 fn at_code(error: &AtError) -> &'static str {
@@ -148,17 +198,16 @@ pub(super) struct Sockets {
 
 impl FrameSink for Sockets {
     fn frame(&self, frame: &Arc<TickFrame>) {
-        let windows: Vec<WindowFrame> = frame
-            .windows
-            .iter()
-            .map(|window| WindowFrame {
-                window: Arc::clone(&window.window),
-                aggregate: Arc::clone(&window.aggregate),
-                corrections: window.corrections.clone(),
-            })
-            .collect();
-        self.hub.frame(frame.tick, &windows);
+        self.hub.frame(frame.tick, &windows(frame));
         let delay_ms = self.clock.now_ms() - (frame.tick + 1) * 1_000;
         metrics::histogram!("pulseboard_tick_delay_seconds").record(delay_ms.max(0) as f64 / 1e3);
+    }
+
+    fn view_frame(&self, key: &Arc<str>, frame: &Arc<TickFrame>) {
+        self.hub.view_frame(key, frame.tick, &windows(frame));
+    }
+
+    fn views_framed(&self) {
+        self.hub.views_framed();
     }
 }

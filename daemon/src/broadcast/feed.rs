@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use pulseboard::filter::Filter;
 use pulseboard::wire::server::{Aggregate, History, Rejection};
 
 use super::admission::Author;
@@ -30,13 +31,30 @@ pub struct HistorySlice {
     pub corrections: Option<History>,
 }
 
+/// What came before a frame.
+pub trait Histories: Send + Sync + 'static {
+    /// The ticks of a window after `since`, at most 3,600, or the last 300, up to the frame of
+    /// `until`; `None` for a window there is none of. Must not block for long: it is called from
+    /// the runtime.
+    fn history(&self, window: &str, since: Option<i64>, until: i64) -> Option<HistorySlice>;
+}
+
 /// The read side of aggregation.
-pub trait Frames: Send + Sync + 'static {
-    /// The ticks of a window after `since`, at most 3,600, or the last 300; `None` for a window
-    /// there is none of. Must not block for long: it is called from the runtime.
-    fn history(&self, window: &str, since: Option<i64>) -> Option<HistorySlice>;
-    /// A window as it stood at a tick. May read the disk: it is called where blocking is allowed.
-    fn at(&self, window: &str, tick: i64) -> Result<Aggregate, Refusal>;
+pub trait Frames: Histories {
+    /// A window of what a filter lets through, as it stood at a tick. May read the disk: it is
+    /// called where blocking is allowed.
+    fn at(&self, window: &str, filter: &Filter, tick: i64) -> Result<Aggregate, Refusal>;
+    /// Reads a filter expression as this daemon normalises routes.
+    fn filter(&self, expression: &str) -> Result<Filter, Refusal>;
+    /// Watches the view of a filter, opening it when there is none. Its frames are brought to
+    /// [`super::Hub::view_frame`] for as long as what this gives is held. Must not block for long.
+    fn watch(&self, filter: Filter) -> Result<Arc<dyn View>, Refusal>;
+}
+
+/// A filtered view that is watched.
+pub trait View: Histories {
+    /// Its newest frame; `None` while it is being filled.
+    fn newest(&self) -> Option<(i64, Vec<WindowFrame>)>;
 }
 
 /// The write side: where what a socket publishes goes.

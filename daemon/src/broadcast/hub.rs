@@ -22,6 +22,7 @@ use super::feed::{Frames, Publish, Refusal, WindowFrame};
 use super::member::{Member, Overstay};
 use super::outbox::{Pinged, Sent};
 use super::room::TickSet;
+use super::rooms::Channels;
 use super::session;
 use super::shard::Shard;
 use super::wire_frame;
@@ -162,6 +163,8 @@ pub struct Hub {
     keys_seen: AtomicU64,
     pub(super) lookups: Semaphore,
     frames: OnceLock<Arc<dyn Frames>>,
+    /// Filtered views that sessions follow.
+    pub(super) channels: Channels,
     current: Arc<ArcSwapOption<TickSet>>,
     pub(super) totals: Arc<Totals>,
     shards: Vec<Arc<Shard>>,
@@ -222,6 +225,7 @@ impl Hub {
             keys_seen,
             lookups: Semaphore::new(LOOKUPS),
             frames: OnceLock::new(),
+            channels: Channels::default(),
             current,
             totals,
             shards,
@@ -268,6 +272,12 @@ impl Hub {
         self.current.store(Some(Arc::new(set)));
         for shard in &self.shards {
             shard.ring();
+        }
+    }
+
+    pub(super) fn ring_views(&self) {
+        for shard in &self.shards {
+            shard.ring_views();
         }
     }
 
@@ -318,7 +328,7 @@ impl Hub {
         let member = Member::new(tcp, self.clock.clone());
         let shard = self.next_shard.fetch_add(1, Ordering::Relaxed) as usize % self.shards.len();
         let slot = self.shards[shard].join(member.clone());
-        let place = Place { hub: self.clone(), shard, slot, _seat: seat, _hold: hold };
+        let place = Place { hub: self.clone(), shard, slot, seat, _hold: hold };
         tokio::spawn(session::run(self.clone(), member.clone(), received, standing, place));
         if self.closing.load(Ordering::Acquire) {
             // It was admitted before shutdown began, and maybe registered after.
@@ -442,8 +452,15 @@ pub(super) struct Place {
     hub: Arc<Hub>,
     shard: usize,
     slot: usize,
-    _seat: Seat,
+    seat: Seat,
     _hold: Arc<dyn Any + Send + Sync>,
+}
+
+impl Place {
+    /// The client's address, as limits count it.
+    pub(super) fn address(&self) -> IpAddr {
+        self.seat.address
+    }
 }
 
 impl Drop for Place {

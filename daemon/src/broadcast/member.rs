@@ -132,14 +132,32 @@ impl Member {
         if outbox.rooms() == 0 {
             return Sent::default();
         }
+        self.write_due(&mut outbox, pieces, |outbox, pieces| outbox.due_deltas(set, pieces))
+    }
+
+    /// As [`Member::offer`], the newest ticks of the filtered views it follows.
+    pub(super) fn offer_views(&self, pieces: &mut Vec<Piece>) -> Sent {
+        let mut outbox = self.outbox.lock();
+        if !outbox.follows_views() {
+            return Sent::default();
+        }
+        self.write_due(&mut outbox, pieces, Outbox::due_view_deltas)
+    }
+
+    fn write_due(
+        &self,
+        outbox: &mut Outbox,
+        pieces: &mut Vec<Piece>,
+        due: impl FnOnce(&mut Outbox, &mut Vec<Piece>),
+    ) -> Sent {
         if outbox.is_blocked() {
             // Its task is on its way, or waits for the socket; it will take the newest tick.
             outbox.behind = true;
             return Sent::default();
         }
-        outbox.due_deltas(set, pieces);
-        let took = if pieces.is_empty() { 0 } else { self.write(&mut outbox, pieces) };
-        let sent = outbox.commit(set, pieces, took);
+        due(outbox, pieces);
+        let took = if pieces.is_empty() { 0 } else { self.write(outbox, pieces) };
+        let sent = outbox.commit(pieces, took);
         pieces.clear();
         if outbox.is_blocked() {
             self.wake.notify_one();
@@ -163,33 +181,23 @@ impl Member {
                 return Ok(Sent::default());
             }
         }
-        let Some(set) = newest() else {
-            // The first tick is yet to come; its shard will wake us, unless it came just now.
-            self.outbox.lock().behind = false;
-            if newest().is_some() {
-                self.outbox.lock().behind = true;
-                self.wake.notify_one();
-            }
-            return Ok(Sent::default());
-        };
-        // Snapshots are encoded, and kept by the set, before the lock is taken again: a shard
+        let main = newest();
+        // Snapshots are encoded, and kept by their set, before the lock is taken again: a shard
         // must not wait for that.
-        let wanted = self.outbox.lock().wanted(&set);
-        for (room, since) in wanted {
-            if let Some(room) = set.room(room) {
-                set.snapshot(room, since, 0, frames);
-            }
+        let wanted = self.outbox.lock().wanted(main.as_ref());
+        for snapshot in &wanted {
+            snapshot.prepare(frames);
         }
         let mut pieces = Vec::new();
         let mut outbox = self.outbox.lock();
         if outbox.has_pending() {
             return Ok(Sent::default());
         }
-        outbox.due(&set, frames, &mut pieces);
+        let offered = outbox.due(main.as_deref(), frames, &mut pieces);
         outbox.behind = false;
         let took = self.write(&mut outbox, &pieces);
-        let sent = outbox.commit(&set, &pieces, took);
-        if newest().is_some_and(|newest| newest.seq > set.seq) {
+        let sent = outbox.commit(&pieces, took);
+        if outbox.newest(newest().as_deref()) > offered {
             // A tick came meanwhile, and its shard may have passed us by.
             outbox.behind |= outbox.rooms() > 0;
             self.wake.notify_one();

@@ -70,7 +70,10 @@ pub(super) fn parse(text: &Bytes) -> Result<Request, Misunderstood> {
 
 fn request(envelope: &Envelope<'_>, id: Option<u64>, text: &Bytes) -> Result<Request, Refusal> {
     let op = envelope.op.map(RawValue::get).unwrap_or_default();
-    match op {
+    // Escapes are rare; what they stand for is what counts.
+    let plain = op.contains('\\').then(|| serde_json::from_str::<String>(op).ok()).flatten();
+    let plain = plain.map(|op| serde_json::Value::from(op).to_string());
+    match plain.as_deref().unwrap_or(op) {
         "\"publish\"" => {
             let events = envelope.events.ok_or_else(|| missing("events", "an array of events"))?;
             if !events.get().starts_with('[') {
@@ -181,6 +184,7 @@ mod tests {
         );
         assert_eq!(read(r#"{"op":"ping","id":9}"#), Ok(Request::Ping { id: Some(9) }));
         assert_eq!(read(r#"{"op":"ping"}"#), Ok(Request::Ping { id: None }));
+        assert_eq!(read(r#"{"op":"p\u0069ng"}"#), Ok(Request::Ping { id: None }));
         let token = Token::new("x");
         assert_eq!(read(r#"{"op":"auth","token":"x"}"#), Ok(Request::Auth { token }));
     }

@@ -6,20 +6,20 @@
 //! reading while more than [`ANSWER_BYTES`] wait.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::feed::Frames;
-use super::room::{RoomFrame, TickSet};
+use super::feed::{Frames, Histories};
+use super::room::{Delta, RoomFrame, TickSet};
+use super::rooms::Room;
 
 /// Waiting bytes past which the session reads nothing more.
 pub(super) const ANSWER_BYTES: usize = 64 * 1024;
 
 /// Where a session stands in a room.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Subscription {
-    /// Place of its window in the settings.
-    pub(super) room: usize,
+struct Subscription {
+    room: Room,
     /// The [`TickSet::seq`] it was last sent; 0 before the first.
     seq: u64,
     /// The tick it holds: as sent, or as it said when it subscribed.
@@ -30,9 +30,18 @@ pub(super) struct Subscription {
 pub(super) struct Piece {
     /// Place in `subscriptions`.
     subscription: usize,
+    /// Where it brings the subscription: [`TickSet::seq`] and tick.
+    stands: (u64, i64),
     /// Ticks it was not sent before this frame.
     lagged: u64,
     bytes: Bytes,
+}
+
+/// A snapshot that a session needs to catch up.
+pub(super) struct Wanted {
+    set: Arc<TickSet>,
+    room: Room,
+    since: Option<i64>,
 }
 
 /// What one write amounted to.
@@ -47,24 +56,52 @@ pub(super) struct Sent {
 /// What a room has for a subscription at a tick.
 enum Due<'a> {
     Nothing,
-    Delta(&'a Bytes),
+    Delta(&'a Delta),
     Snapshot(&'a RoomFrame),
 }
 
 impl Subscription {
     fn due<'a>(&self, set: &'a TickSet) -> Due<'a> {
-        let Some(room) = set.room(self.room) else { return Due::Nothing };
+        let Some(room) = set.room(self.room.window) else { return Due::Nothing };
         match (set.seq.saturating_sub(self.seq), &room.delta) {
             (0, _) => Due::Nothing,
             (1, Some(delta)) if self.seq > 0 => Due::Delta(delta),
             _ => Due::Snapshot(room),
         }
     }
+
+    fn written(&self) -> Option<&str> {
+        self.room.written.as_deref()
+    }
 }
 
-impl Piece {
-    fn delta(subscription: usize, delta: &Bytes) -> Self {
-        Self { subscription, lagged: 0, bytes: delta.clone() }
+impl Room {
+    /// The newest set it is shown from; `main` is that of the view of everything.
+    fn newest(&self, main: Option<&Arc<TickSet>>) -> Option<Arc<TickSet>> {
+        match &self.channel {
+            Some(channel) => channel.newest(),
+            None => main.cloned(),
+        }
+    }
+
+    fn histories<'a>(&'a self, frames: Option<&'a dyn Frames>) -> Option<&'a dyn Histories> {
+        match &self.channel {
+            Some(channel) => Some(&**channel),
+            None => frames.map(|frames| frames as &dyn Histories),
+        }
+    }
+
+    fn is(&self, window: usize, written: Option<&str>) -> bool {
+        self.window == window && self.written.as_deref() == written
+    }
+}
+
+impl Wanted {
+    /// Encodes it, for its set to keep.
+    pub(super) fn prepare(&self, frames: Option<&dyn Frames>) {
+        if let Some(room) = self.set.room(self.room.window) {
+            self.set.prepare(room, self.since, self.room.histories(frames));
+        }
     }
 }
 
@@ -115,8 +152,13 @@ impl Outbox {
     }
 
     /// The rooms it is in.
-    pub(super) fn joined(&self) -> Vec<usize> {
-        self.subscriptions.iter().map(|subscription| subscription.room).collect()
+    pub(super) fn joined(&self) -> Vec<Room> {
+        self.subscriptions.iter().map(|subscription| subscription.room.clone()).collect()
+    }
+
+    /// Whether it is in a room of a filtered view.
+    pub(super) fn follows_views(&self) -> bool {
+        self.subscriptions.iter().any(|subscription| subscription.room.channel.is_some())
     }
 
     /// Whether the close frame is in.
@@ -129,22 +171,22 @@ impl Outbox {
         self.subscriptions.len()
     }
 
-    /// Whether it is in a room.
-    pub(super) fn is_in(&self, room: usize) -> bool {
-        self.subscriptions.iter().any(|subscription| subscription.room == room)
+    /// Whether it is in the room of a window under a name.
+    pub(super) fn is_in(&self, window: usize, written: Option<&str>) -> bool {
+        self.subscriptions.iter().any(|subscription| subscription.room.is(window, written))
     }
 
     /// Joins a room, or asks anew for its snapshot.
-    pub(super) fn join(&mut self, room: usize, since: Option<i64>) {
-        self.leave(room);
+    pub(super) fn join(&mut self, room: Room, since: Option<i64>) {
+        self.leave(room.window, room.written.as_deref());
         self.subscriptions.push(Subscription { room, seq: 0, since });
         self.behind = true;
     }
 
     /// Leaves a room; says whether it was in it.
-    pub(super) fn leave(&mut self, room: usize) -> bool {
+    pub(super) fn leave(&mut self, window: usize, written: Option<&str>) -> bool {
         let before = self.subscriptions.len();
-        self.subscriptions.retain(|subscription| subscription.room != room);
+        self.subscriptions.retain(|subscription| !subscription.room.is(window, written));
         self.subscriptions.len() < before
     }
 
@@ -186,47 +228,84 @@ impl Outbox {
         }
     }
 
-    /// Collects the deltas of a tick for the rooms that stand right before it. Rooms that stand
-    /// elsewhere make the session `behind`.
+    /// Collects the deltas of a tick for the rooms of everything that stand right before it. Rooms
+    /// that stand elsewhere make the session `behind`.
     pub(super) fn due_deltas(&mut self, set: &TickSet, pieces: &mut Vec<Piece>) {
         for (index, subscription) in self.subscriptions.iter().enumerate() {
-            match subscription.due(set) {
-                Due::Nothing => {}
-                Due::Delta(delta) => pieces.push(Piece::delta(index, delta)),
-                Due::Snapshot(_) => self.behind = true,
+            if subscription.room.channel.is_none() {
+                self.behind |= !subscription.due_delta(index, set, pieces);
             }
         }
     }
 
-    /// Collects what brings every room to a tick, deltas or snapshots.
-    pub(super) fn due(&self, set: &TickSet, frames: Option<&dyn Frames>, pieces: &mut Vec<Piece>) {
+    /// As [`Outbox::due_deltas`], of the rooms of filtered views, each at its newest tick.
+    pub(super) fn due_view_deltas(&mut self, pieces: &mut Vec<Piece>) {
         for (index, subscription) in self.subscriptions.iter().enumerate() {
+            let channel = subscription.room.channel.as_ref();
+            if let Some(set) = channel.and_then(|channel| channel.newest()) {
+                self.behind |= !subscription.due_delta(index, &set, pieces);
+            }
+        }
+    }
+
+    /// Collects what brings every room to its newest tick, deltas or snapshots; `main` is that of
+    /// the view of everything. Gives what [`Outbox::newest`] is of that.
+    pub(super) fn due(
+        &self,
+        main: Option<&TickSet>,
+        frames: Option<&dyn Frames>,
+        pieces: &mut Vec<Piece>,
+    ) -> u64 {
+        let mut offered = 0;
+        for (index, subscription) in self.subscriptions.iter().enumerate() {
+            let followed = subscription.room.channel.as_ref().map(|channel| channel.newest());
+            let set = match &followed {
+                Some(set) => set.as_deref(),
+                None => main,
+            };
+            let Some(set) = set else { continue };
+            offered += set.seq;
+            let written = subscription.written();
             match subscription.due(set) {
                 Due::Nothing => {}
-                Due::Delta(delta) => pieces.push(Piece::delta(index, delta)),
+                Due::Delta(delta) => {
+                    Piece::put(pieces, index, set, 0, delta.pieces(written));
+                }
                 Due::Snapshot(room) => {
                     let first = subscription.seq == 0;
                     let lagged = if first { 0 } else { set.seq - subscription.seq - 1 };
-                    for bytes in set.snapshot(room, subscription.since, lagged, frames) {
-                        pieces.push(Piece { subscription: index, lagged, bytes });
-                    }
+                    let histories = subscription.room.histories(frames);
+                    let bytes = set.snapshot(room, written, subscription.since, lagged, histories);
+                    Piece::put(pieces, index, set, lagged, bytes);
                 }
             }
         }
+        offered
+    }
+
+    /// How far all rooms together could stand now: grows with every tick of any of them.
+    pub(super) fn newest(&self, main: Option<&TickSet>) -> u64 {
+        let newest = |subscription: &Subscription| match &subscription.room.channel {
+            Some(channel) => channel.newest().map_or(0, |set| set.seq),
+            None => main.map_or(0, |set| set.seq),
+        };
+        self.subscriptions.iter().map(newest).sum()
     }
 
     /// The snapshots a session would need to catch up, for encoding them outside of its lock.
-    pub(super) fn wanted(&self, set: &TickSet) -> Vec<(usize, Option<i64>)> {
-        self.subscriptions
-            .iter()
-            .filter(|subscription| matches!(subscription.due(set), Due::Snapshot(_)))
-            .map(|subscription| (subscription.room, subscription.since))
-            .collect()
+    pub(super) fn wanted(&self, main: Option<&Arc<TickSet>>) -> Vec<Wanted> {
+        let wanted = |subscription: &Subscription| {
+            let set = subscription.room.newest(main)?;
+            let is_wanted = matches!(subscription.due(&set), Due::Snapshot(_));
+            let (room, since) = (subscription.room.clone(), subscription.since);
+            is_wanted.then_some(Wanted { set, room, since })
+        };
+        self.subscriptions.iter().filter_map(wanted).collect()
     }
 
     /// Notes that the socket took the first `bytes` of `pieces`: what was begun is committed and
     /// its remainder waits; what was not stays undone, for a newer tick to replace.
-    pub(super) fn commit(&mut self, set: &TickSet, pieces: &[Piece], mut bytes: usize) -> Sent {
+    pub(super) fn commit(&mut self, pieces: &[Piece], mut bytes: usize) -> Sent {
         let mut sent = Sent::default();
         let mut begun = None;
         for piece in pieces {
@@ -240,14 +319,44 @@ impl Outbox {
                 sent.frames += 1;
                 sent.lagged += piece.lagged;
                 let subscription = &mut self.subscriptions[piece.subscription];
-                subscription.seq = set.seq;
-                subscription.since = Some(set.tick);
+                let (seq, tick) = piece.stands;
+                subscription.seq = seq;
+                subscription.since = Some(tick);
             }
             let took = bytes.min(piece.bytes.len());
             bytes -= took;
             self.queue(piece.bytes.slice(took..));
         }
         sent
+    }
+}
+
+impl Subscription {
+    /// Collects the delta of a tick, when it stands right before it. Whether it then stands there.
+    fn due_delta(&self, index: usize, set: &TickSet, pieces: &mut Vec<Piece>) -> bool {
+        match self.due(set) {
+            Due::Nothing => true,
+            Due::Delta(delta) => {
+                Piece::put(pieces, index, set, 0, delta.pieces(self.written()));
+                true
+            }
+            Due::Snapshot(_) => false,
+        }
+    }
+}
+
+impl Piece {
+    fn put<const N: usize>(
+        pieces: &mut Vec<Self>,
+        subscription: usize,
+        set: &TickSet,
+        lagged: u64,
+        parts: [Bytes; N],
+    ) {
+        let stands = (set.seq, set.tick);
+        for bytes in parts.into_iter().filter(|bytes| !bytes.is_empty()) {
+            pieces.push(Self { subscription, stands, lagged, bytes });
+        }
     }
 }
 

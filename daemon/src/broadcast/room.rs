@@ -1,8 +1,8 @@
 //! Rooms and what each has to say at a tick: the delta, ready to send, and snapshots, encoded when
 //! first asked for and shared by everyone who asks the same.
 //!
-//! Sends nothing and knows no session. The hub makes a [`TickSet`] each tick; shards and sessions
-//! read it.
+//! Sends nothing and knows no session. The hub makes a [`TickSet`] each tick, and one for each view
+//! that is watched; shards and sessions read it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use parking_lot::Mutex;
 use pulseboard::wire::server::{Aggregate, History};
 use serde_json::Value;
 
-use super::feed::{Frames, HistorySlice, WindowFrame};
+use super::feed::{Histories, HistorySlice, WindowFrame};
 use super::wire_frame;
 
 /// What a client asked to join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RoomName {
-    /// The window at this place of the settings' list.
-    Window(usize),
+pub(super) enum RoomName<'a> {
+    /// The window at this place of the settings' list, and the filter expression after it.
+    Window(usize, Option<&'a str>),
     /// A room of the protocol that this build does not serve.
     NotAvailable,
     /// No room.
@@ -29,25 +29,27 @@ pub(super) enum RoomName {
 }
 
 /// Finds the room a client wrote.
-pub(super) fn parse(name: &str, windows: &[Arc<str>]) -> RoomName {
-    let (base, filter) = match name.split_once('?') {
-        Some((base, filter)) => (base, Some(filter)),
+pub(super) fn parse<'a>(name: &'a str, windows: &[Arc<str>]) -> RoomName<'a> {
+    let (base, query) = match name.split_once('?') {
+        Some((base, query)) => (base, Some(query)),
         None => (name, None),
     };
-    match (base, base.strip_prefix("window:")) {
-        ("tail" | "system", _) => RoomName::NotAvailable,
-        (_, Some(window)) => match windows.iter().position(|known| **known == *window) {
-            Some(index) if filter.is_none() => RoomName::Window(index),
-            Some(_) => RoomName::NotAvailable,
-            None => RoomName::Unknown,
-        },
+    if matches!(base, "tail" | "system") {
+        return RoomName::NotAvailable;
+    }
+    let window = base.strip_prefix("window:");
+    let index = window.and_then(|window| windows.iter().position(|known| **known == *window));
+    let filter = query.map(|query| query.strip_prefix("filter="));
+    match (index, filter) {
+        (Some(index), None) => RoomName::Window(index, None),
+        (Some(index), Some(Some(filter))) => RoomName::Window(index, Some(filter)),
         _ => RoomName::Unknown,
     }
 }
 
-/// All rooms at one tick.
+/// All rooms of a view at one tick; the view of everything is one.
 pub(super) struct TickSet {
-    /// Counts the sets of this hub, from 1: what a session stands at.
+    /// Counts the sets of this view, from 1: what a session stands at.
     pub(super) seq: u64,
     /// The tick.
     pub(super) tick: i64,
@@ -66,9 +68,36 @@ pub(super) struct RoomFrame {
     value: Value,
     text: OnceLock<String>,
     /// The frame for who stands at the tick before; `None` when there was no frame for it.
-    pub(super) delta: Option<Bytes>,
-    /// Snapshots by the tick the client holds, complete but for `lagged` and `id`.
+    pub(super) delta: Option<Delta>,
+    /// Snapshots by the tick the client holds, from behind the room's name to before `lagged`.
     snapshots: Mutex<HashMap<Option<i64>, Bytes>>,
+}
+
+/// A delta, encoded once for everyone.
+pub(super) struct Delta {
+    /// The frame as the room's plain name has it.
+    whole: Bytes,
+    /// The message from behind the room's name on, for who wrote the name otherwise.
+    rest: Bytes,
+}
+
+impl Delta {
+    /// The pieces of the frame, under the name a client wrote.
+    pub(super) fn pieces(&self, written: Option<&str>) -> [Bytes; 2] {
+        match written {
+            None => [self.whole.clone(), Bytes::new()],
+            Some(name) => [beginning("delta", name, self.rest.len()), self.rest.clone()],
+        }
+    }
+}
+
+/// The header of a text frame, and its message up to the room's name; `rest` bytes follow.
+fn beginning(op: &str, room: &str, rest: usize) -> Bytes {
+    let text = format!("{{\"op\":\"{op}\",\"room\":{}", quoted(room));
+    let mut frame = BytesMut::with_capacity(wire_frame::HEADER_BYTES_MAX + text.len());
+    wire_frame::put_text_header(&mut frame, text.len() + rest);
+    frame.extend_from_slice(text.as_bytes());
+    frame.freeze()
 }
 
 impl TickSet {
@@ -101,35 +130,51 @@ impl TickSet {
         self.rooms.get(index)?.as_ref()
     }
 
-    /// The pieces of a snapshot frame: header, what is shared, and what is this session's own.
+    /// The pieces of a snapshot frame: what is this session's own, what is shared, and its end.
+    /// `written` is the room's name where the client wrote it otherwise.
     pub(super) fn snapshot(
         &self,
         room: &RoomFrame,
+        written: Option<&str>,
         since: Option<i64>,
         lagged: u64,
-        frames: Option<&dyn Frames>,
+        histories: Option<&dyn Histories>,
     ) -> [Bytes; 3] {
+        let body = self.prepare(room, since, histories);
+        let end = Bytes::from(format!(",\"lagged\":{lagged}}}"));
+        let name = written.unwrap_or(&room.name);
+        [beginning("snapshot", name, body.len() + end.len()), body, end]
+    }
+
+    /// Encodes the shared part of a snapshot, unless that was done.
+    pub(super) fn prepare(
+        &self,
+        room: &RoomFrame,
+        since: Option<i64>,
+        histories: Option<&dyn Histories>,
+    ) -> Bytes {
         // A client may say anything; what it says lies in our past, or it misses nothing.
         let since = since.map(|since| since.clamp(0, self.tick));
-        let body = self.body(room, since, frames);
-        let end = Bytes::from(format!(",\"lagged\":{lagged}}}"));
-        let mut header = BytesMut::with_capacity(wire_frame::HEADER_BYTES_MAX);
-        wire_frame::put_text_header(&mut header, body.len() + end.len());
-        [header.freeze(), body, end]
+        self.body(room, since, histories)
     }
 
     /// The shared part of a snapshot. Encoding happens under the room's lock, so that many who ask
     /// for the same wait for one; past the bound it is encoded for each and not kept.
-    fn body(&self, room: &RoomFrame, since: Option<i64>, frames: Option<&dyn Frames>) -> Bytes {
+    fn body(
+        &self,
+        room: &RoomFrame,
+        since: Option<i64>,
+        histories: Option<&dyn Histories>,
+    ) -> Bytes {
         let mut kept = room.snapshots.lock();
         if let Some(body) = kept.get(&since) {
             return body.clone();
         }
         if self.cached_bytes.load(Ordering::Relaxed) >= self.cached_bytes_max {
             drop(kept);
-            return room.encode_body(self.tick, since, frames);
+            return room.encode_body(self.tick, since, histories);
         }
-        let body = room.encode_body(self.tick, since, frames);
+        let body = room.encode_body(self.tick, since, histories);
         self.cached_bytes.fetch_add(body.len(), Ordering::Relaxed);
         kept.insert(since, body.clone());
         body
@@ -153,16 +198,15 @@ impl RoomFrame {
             let patch = pulseboard::wire::diff(&before.value, &value)
                 .unwrap_or_else(|| Value::Object(serde_json::Map::new()));
             let base = tick - 1;
-            let mut text = format!(
-                "{{\"op\":\"delta\",\"room\":{},\"tick\":{tick},\"base\":{base},\"aggregate\":{patch}",
-                quoted(&name)
-            );
+            let mut text = format!(",\"tick\":{tick},\"base\":{base},\"aggregate\":{patch}");
             if let Some(corrections) = frame.corrections.as_deref().filter(|c| !c.tick.is_empty()) {
                 text.push_str(",\"corrections\":");
                 push_json(&mut text, corrections);
             }
             text.push('}');
-            wire_frame::text(text.as_bytes())
+            let rest = Bytes::from(text);
+            let begin = beginning("delta", &name, rest.len());
+            Delta { whole: [begin, rest.clone()].concat().into(), rest }
         });
         Some(Self {
             name,
@@ -174,16 +218,19 @@ impl RoomFrame {
         })
     }
 
-    fn encode_body(&self, tick: i64, since: Option<i64>, frames: Option<&dyn Frames>) -> Bytes {
+    fn encode_body(
+        &self,
+        tick: i64,
+        since: Option<i64>,
+        histories: Option<&dyn Histories>,
+    ) -> Bytes {
         let window = self.name.strip_prefix("window:").unwrap_or(&self.name);
-        let slice = frames.and_then(|frames| frames.history(window, since)).unwrap_or_default();
+        let slice = histories.and_then(|histories| histories.history(window, since, tick));
+        let slice = slice.unwrap_or_default();
         let HistorySlice { mut history, corrections } = slice;
         settle(&mut history, &self.aggregate, since);
         let aggregate = self.text.get_or_init(|| self.value.to_string());
-        let mut text = format!(
-            "{{\"op\":\"snapshot\",\"room\":{},\"tick\":{tick},\"aggregate\":{aggregate}",
-            quoted(&self.name)
-        );
+        let mut text = format!(",\"tick\":{tick},\"aggregate\":{aggregate}");
         if let Some(from) = history.tick.first() {
             text.push_str(",\"history\":");
             push_json(&mut text, &history);

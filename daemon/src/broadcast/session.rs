@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use pulseboard::claims::Scope;
+use pulseboard::filter::Filter;
 use pulseboard::wire::server::{ErrorMessage, ServerMessage, Snapshot};
 use tokio::io::{Interest, Ready};
 
@@ -21,9 +22,11 @@ use super::hub::{Hub, Place};
 use super::member::Member;
 use super::message::{self, Request};
 use super::protocol::{Ending, Heard, Reader};
-use super::room::{self, RoomName};
+use super::rooms::{Asked, Room};
 use super::wire_frame;
+use diary::Diary;
 
+mod diary;
 mod parting;
 mod publish;
 mod standing;
@@ -55,6 +58,7 @@ struct Lookup {
     id: Option<u64>,
     room: String,
     window: Arc<str>,
+    filter: Filter,
     at: i64,
 }
 
@@ -76,8 +80,10 @@ pub(super) async fn run(
         gathered: publish::Gathered::default(),
         lookup: None,
     };
+    let diary = Diary::open(&session.hub.clock, place.address());
     session.begin();
     let ending = session.serve().await;
+    diary.close(&session.hub.clock, &session.standing, ending);
     session.launch();
     session.end(ending).await;
     drop(place);
@@ -244,22 +250,26 @@ impl Session {
                 // One answer for the rest: a message may not ask for more answers than that.
                 return self.refuse(None, Some(name), too_many());
             }
-            match self.room(&name) {
-                Ok(room) => {
-                    let joined = self.member.with(|outbox| {
-                        let fits = outbox.is_in(room) || outbox.rooms() < rooms_max;
-                        if fits {
-                            outbox.join(room, since.get(&name).copied());
-                        }
-                        fits
-                    });
-                    if !joined {
-                        self.refuse(None, Some(name), too_many());
-                    }
-                }
+            match self.enter(&name, since.get(&name).copied()) {
+                Ok(true) => {}
+                Ok(false) => self.refuse(None, Some(name), too_many()),
                 Err(refusal) => self.refuse(None, Some(name), refusal),
             }
         }
+    }
+
+    /// Joins a room, or asks anew for its snapshot; says whether there was place for it.
+    fn enter(&self, name: &str, since: Option<i64>) -> Result<bool, Refusal> {
+        let asked = self.room(name)?;
+        let rooms_max = self.hub.settings.rooms_per_socket;
+        let fits = self.member.with(|outbox| {
+            outbox.is_in(asked.window, asked.written.as_deref()) || outbox.rooms() < rooms_max
+        });
+        if fits {
+            let room = self.hub.room(asked)?;
+            self.member.with(|outbox| outbox.join(room, since));
+        }
+        Ok(fits)
     }
 
     fn unsubscribe(&self, rooms: Vec<String>) {
@@ -270,7 +280,7 @@ impl Session {
             }
             match self.room(&name) {
                 Ok(room) => {
-                    if self.leave(room) {
+                    if self.leave(room.window, room.written.as_deref()) {
                         self.say(&ServerMessage::Unsubscribed { room: name });
                     } else {
                         let refusal = Refusal::new("not_subscribed", "not in this room");
@@ -284,55 +294,43 @@ impl Session {
 
     fn get(&mut self, id: Option<u64>, room: String, at: i64) {
         match self.room(&room) {
-            Ok(index) => {
-                let window = self.hub.settings.windows[index].clone();
-                self.lookup = Some(Lookup { id, room, window, at });
+            Ok(asked) => {
+                let window = self.hub.settings.windows[asked.window].clone();
+                self.lookup = Some(Lookup { id, room, window, filter: asked.filter, at });
             }
             Err(refusal) => self.refuse(id, Some(room), refusal),
         }
     }
 
     /// Leaves a room; says whether it was in it.
-    fn leave(&self, room: usize) -> bool {
-        self.member.with(|outbox| outbox.leave(room))
+    fn leave(&self, window: usize, written: Option<&str>) -> bool {
+        self.member.with(|outbox| outbox.leave(window, written))
     }
 
     /// The rooms it is in, as it named them.
-    fn rooms(&self) -> Vec<(usize, String)> {
+    fn rooms(&self) -> Vec<(Room, String)> {
         let windows = &self.hub.settings.windows;
+        let name = |room: &Room| match &room.written {
+            Some(written) => written.to_string(),
+            None => format!("window:{}", windows[room.window]),
+        };
         let joined = self.member.with(|outbox| outbox.joined());
-        joined.into_iter().map(|room| (room, format!("window:{}", windows[room]))).collect()
+        joined.into_iter().map(|room| (room.clone(), name(&room))).collect()
     }
 
-    /// The place of the window a room name means, if its token lets it see that.
-    fn room(&self, name: &str) -> Result<usize, Refusal> {
+    /// What a room's name means, as far as its token lets it see that.
+    fn room(&self, name: &str) -> Result<Asked, Refusal> {
         let system = name == "system";
         self.may(if system { Scope::Admin } else { Scope::Read })?;
-        if self.standing.author.grant.site.is_some() {
-            // Rooms show everything there is.
-            let message = "rooms of one site are not available in this version";
-            return Err(Refusal::new("not_available", message));
-        }
-        match room::parse(name, &self.hub.settings.windows) {
-            RoomName::Window(index) => Ok(index),
-            RoomName::NotAvailable => Err(Refusal::new(
-                "not_available",
-                "tail, system and filtered rooms are not available in this version",
-            )),
-            RoomName::Unknown => {
-                let windows = self.hub.settings.windows.join(", window:");
-                let message = format!("there is no such room; there are window:{windows}");
-                Err(Refusal::new("unknown_room", message))
-            }
-        }
+        self.hub.find(name, &self.standing.author.grant)
     }
 
     /// Answers a `get`. Nothing else of this client is decoded meanwhile.
     async fn look_up(&self, lookup: Lookup) {
-        let Lookup { id, room, window, at } = lookup;
+        let Lookup { id, room, window, filter, at } = lookup;
         let found = match (self.hub.frames().cloned(), self.hub.lookups.acquire().await) {
             (Some(frames), Ok(_turn)) => {
-                tokio::task::spawn_blocking(move || frames.at(&window, at)).await.ok()
+                tokio::task::spawn_blocking(move || frames.at(&window, &filter, at)).await.ok()
             }
             _ => None,
         };

@@ -37,6 +37,8 @@ struct Slots {
 #[derive(Default)]
 struct Signal {
     ticks: u64,
+    /// Of filtered views.
+    view_ticks: u64,
     stop: bool,
 }
 
@@ -86,6 +88,12 @@ impl Shard {
         self.ring.notify_one();
     }
 
+    /// Tells the thread that ticks of filtered views are out.
+    pub(super) fn ring_views(&self) {
+        self.signal.lock().view_ticks += 1;
+        self.ring.notify_one();
+    }
+
     /// Lets the thread end.
     pub(super) fn stop(&self) {
         self.signal.lock().stop = true;
@@ -97,30 +105,41 @@ impl Shard {
         self.walked.load(Ordering::Acquire)
     }
 
+    fn walk(&self, mut offer: impl FnMut(&Member) -> Sent) -> Sent {
+        let mut total = Sent::default();
+        self.each(|member| {
+            let sent = offer(member);
+            total.frames += sent.frames;
+            total.lagged += sent.lagged;
+        });
+        total
+    }
+
     /// The thread: walks until [`Shard::stop`].
     pub(super) fn run(&self, current: &ArcSwapOption<TickSet>, totals: &Totals) {
-        let mut seen = 0;
+        let (mut seen, mut views_seen) = (0, 0);
         let mut pieces = Vec::new();
         loop {
-            {
+            let (ticked, views_ticked) = {
                 let mut signal = self.signal.lock();
-                while signal.ticks == seen && !signal.stop {
-                    self.ring.wait(&mut signal);
-                }
+                let nothing = |signal: &mut Signal| {
+                    (signal.ticks, signal.view_ticks) == (seen, views_seen) && !signal.stop
+                };
+                self.ring.wait_while(&mut signal, nothing);
                 if signal.stop {
                     return;
                 }
-                seen = signal.ticks;
+                let ticked = (signal.ticks != seen, signal.view_ticks != views_seen);
+                (seen, views_seen) = (signal.ticks, signal.view_ticks);
+                ticked
+            };
+            if ticked && let Some(set) = current.load_full() {
+                totals.add(self.walk(|member| member.offer(&set, &mut pieces)));
+                self.walked.store(set.seq, Ordering::Release);
             }
-            let Some(set) = current.load_full() else { continue };
-            let mut total = Sent::default();
-            self.each(|member| {
-                let sent = member.offer(&set, &mut pieces);
-                total.frames += sent.frames;
-                total.lagged += sent.lagged;
-            });
-            totals.add(total);
-            self.walked.store(set.seq, Ordering::Release);
+            if views_ticked {
+                totals.add(self.walk(|member| member.offer_views(&mut pieces)));
+            }
         }
     }
 }

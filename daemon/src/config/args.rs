@@ -19,6 +19,10 @@ pub enum Action {
     Check,
     /// Show what holds.
     Print,
+    /// Make a secret and the first tokens.
+    InitAuth,
+    /// Ask the daemon that runs whether it lives.
+    Health,
 }
 
 /// Describes the command line.
@@ -68,6 +72,20 @@ pub fn command() -> Command {
                 .conflicts_with("check-config")
                 .help("Show every setting and where it came from, and exit"),
         )
+        .arg(
+            Arg::new("init-auth")
+                .long("init-auth")
+                .action(ArgAction::SetTrue)
+                .conflicts_with_all(["check-config", "print-config"])
+                .help("Make a secret, print a read and an ingest token, and exit"),
+        )
+        .arg(
+            Arg::new("health")
+                .long("health")
+                .action(ArgAction::SetTrue)
+                .conflicts_with_all(["check-config", "print-config", "init-auth"])
+                .help("Ask the daemon at this address whether it lives, and exit: 0 or 1"),
+        )
 }
 
 /// Gathers what this process was given: its arguments, its environment, where files usually are.
@@ -78,11 +96,14 @@ pub fn given() -> (Given, Action) {
         let (flag, _) = key.flag?;
         Some((key.name, flag, matches.get_one::<String>(flag)?.clone()))
     });
-    let action = match (matches.get_flag("check-config"), matches.get_flag("print-config")) {
-        (true, _) => Action::Check,
-        (_, true) => Action::Print,
-        _ => Action::Run,
-    };
+    let one_off = [
+        ("check-config", Action::Check),
+        ("print-config", Action::Print),
+        ("init-auth", Action::InitAuth),
+        ("health", Action::Health),
+    ];
+    let asked = one_off.into_iter().find(|(flag, _)| matches.get_flag(flag));
+    let action = asked.map_or(Action::Run, |(_, action)| action);
     let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
     let given = Given {
         config: matches.get_one::<PathBuf>("config").cloned(),

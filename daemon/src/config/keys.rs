@@ -116,6 +116,23 @@ pub(super) fn find(name: &str) -> Option<&'static Key> {
     all().find(|key| key.name == name)
 }
 
+/// Keys that take effect when SIGHUP has them read again.
+pub(super) const LIVE: [&str; 13] = [
+    "server.public_url",
+    "server.allowed_origins",
+    "server.trusted_proxies",
+    "auth.secret",
+    "auth.secret_file",
+    "auth.public_key_file",
+    "auth.iss",
+    "auth.aud",
+    "limits.api_per_minute",
+    "limits.ingest_events_per_second",
+    "limits.socket_events_per_second",
+    "limits.socket_events_burst",
+    "metrics.public",
+];
+
 /// Every key, in the order of the example file.
 pub(super) fn all() -> impl Iterator<Item = &'static Key> + Clone {
     SECTIONS.iter().flat_map(|section| section.keys)

@@ -27,7 +27,7 @@ const SECRET_NAME: &str = "auth.secret";
 const KEYS: [&str; 3] = ["auth.secret", "auth.secret_file", "auth.public_key_file"];
 
 /// What holds for each key that any layer set, and which layer that was.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Values(BTreeMap<&'static str, (Raw, Source)>);
 
 impl Values {
@@ -203,6 +203,8 @@ impl Values {
             let (direct, direct_source) = self.of(key);
             if direct != Raw::Text(String::new()) {
                 if direct_source.rank() > file_source.rank() {
+                    // Nobody reads that file, so nobody shall be told of it.
+                    self.0.remove(file_key.name);
                     continue;
                 }
                 if direct_source.rank() == file_source.rank() {

@@ -15,8 +15,12 @@ pub(super) fn example() -> String {
         "# Pulseboard's settings, each at its default. Copy what you change to ./pulseboard.toml or\n\
          # /etc/pulseboard/pulseboard.toml. An environment variable wins over this file, a flag over both:\n\
          # server.bind is PULSEBOARD_SERVER__BIND, data_dir is PULSEBOARD__DATA_DIR.\n\
-         # `pulseboardd --print-config` shows what holds and where it came from.\n",
+         # `pulseboardd --print-config` shows what holds and where it came from.\n\
+         # SIGHUP (systemctl reload) has these read again without dropping a socket:\n",
     );
+    for live in keys::LIVE {
+        writeln!(text, "#   {live}").expect("a String takes every write");
+    }
     for section in SECTIONS {
         text.push('\n');
         comment(&mut text, section.docs);

@@ -307,6 +307,13 @@ fn a_relative_file_is_taken_from_systemds_credentials_where_it_is_there() {
 }
 
 #[test]
+fn what_takes_effect_without_a_restart_are_keys_there_are() {
+    for live in super::keys::LIVE {
+        assert!(super::keys::find(live).is_some(), "{live}");
+    }
+}
+
+#[test]
 fn what_changed_is_known_by_key_even_for_secrets() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("secret");

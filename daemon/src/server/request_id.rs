@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 
+use super::Client;
 use crate::api::problem::Code;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -41,12 +42,21 @@ impl Asked {
         response.headers_mut().insert(X_REQUEST_ID, value);
         let code = response.extensions_mut().remove::<Code>();
         let code = code.map_or("items_refused".into(), |Code(code)| code);
-        let (method, path, peer) = (&self.method, self.uri.path(), self.peer);
-        if status == StatusCode::INTERNAL_SERVER_ERROR {
-            tracing::error!(%request_id, %method, path, %peer, %code, "a request failed");
-        } else {
-            let status = status.as_u16();
-            tracing::debug!(%request_id, %method, path, %peer, status, %code, "a request was refused");
+        let client = response.extensions_mut().remove::<Client>();
+        let client = client.map_or(self.peer.ip(), |Client(address)| address);
+        let (method, path) = (&self.method, self.uri.path());
+        let number = status.as_u16();
+        match status {
+            StatusCode::INTERNAL_SERVER_ERROR => {
+                tracing::error!(%request_id, %client, %method, path, %code, "a request failed");
+            }
+            // Somebody's token ran out, or somebody tries: the log says who, and keeps floods short.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => tracing::info!(
+                %request_id, %client, %method, path, status = number, %code, "access was refused"
+            ),
+            _ => tracing::debug!(
+                %request_id, %client, %method, path, status = number, %code, "a request was refused"
+            ),
         }
         metrics::counter!("pulseboard_requests_refused_total", "code" => code).increment(1);
     }

@@ -1,6 +1,7 @@
 //! A daemon that takes tokens, the neighbour beside it, and rows with their exact answers.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::SocketAddr;
 
 use serde_json::Value;
@@ -24,6 +25,7 @@ pub(crate) struct Expect {
     status: u16,
     code: Option<&'static str>,
     headers: Vec<(&'static str, String)>,
+    without: Vec<&'static str>,
 }
 
 impl Expect {
@@ -42,8 +44,22 @@ impl Expect {
         self
     }
 
-    fn check(&self, answer: Option<&Answer>) -> Result<(), String> {
+    /// A header that must not be there.
+    pub(crate) fn without(mut self, name: &'static str) -> Self {
+        self.without.push(name);
+        self
+    }
+
+    /// No answer at all: the connection is closed.
+    pub(crate) fn closed() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn check(&self, answer: Option<&Answer>) -> Result<(), String> {
         let Some(answer) = answer else {
+            if self.status == 0 {
+                return Ok(());
+            }
             return Err(format!("expected {}, but there was no answer", self.status));
         };
         let start = || answer.text().chars().take(300).collect::<String>();
@@ -57,6 +73,9 @@ impl Expect {
             if document["code"] != code || document["status"] != self.status || !is_problem {
                 return Err(format!("expected the code {code}, got {}", shown()));
             }
+        }
+        if let Some(name) = self.without.iter().find(|name| answer.header(name).is_some()) {
+            return Err(format!("expected no {name}, got {}", shown()));
         }
         for (name, starts) in &self.headers {
             if !answer.header(name).is_some_and(|value| value.starts_with(starts.as_str())) {
@@ -80,6 +99,12 @@ pub(crate) enum Meets {
     Ended(&'static str, u16),
     /// This close code.
     Closed(u16),
+    /// A close frame without a code.
+    ClosedPlainly,
+    /// The connection ends without a close frame.
+    Dropped,
+    /// A pong, sooner or later.
+    Pong,
 }
 
 impl Edge {
@@ -151,6 +176,21 @@ impl Edge {
         });
     }
 
+    /// A socket, the bytes that follow its welcome, and what they meet with.
+    pub(crate) fn bytes(&mut self, name: &str, dial: &Dial, bytes: &[u8], meets: &Meets) {
+        self.row(name, |edge| {
+            let mut socket = dial.open(edge.address()).map_err(|answer| answer.head)?;
+            let mut writer = socket.handle();
+            let bytes = bytes.to_vec();
+            // It is written while the answers are read, however many there are on either side.
+            let writing = std::thread::spawn(move || writer.write_all(&bytes));
+            let outcome = met(&mut socket, meets, &[]);
+            socket.hang_up();
+            let _ = writing.join();
+            outcome
+        });
+    }
+
     /// Ends the table: nothing failed, and the neighbour lives on.
     pub(crate) fn finish(mut self) {
         let trouble = self.neighbour.take().map(Neighbour::finish);
@@ -169,15 +209,15 @@ fn met(socket: &mut Socket, meets: &Meets, messages: &[String]) -> Result<(), St
         if holds(&heard) { Ok(()) } else { Err(format!("expected {what}, heard {heard:?}")) }
     };
     let field = |heard: &Heard, name: &str, value: &str| matches!(heard, Heard::Message(message) if message[name] == value);
+    let last = |socket: &mut Socket| loop {
+        match socket.hear() {
+            Heard::Message(_) => {}
+            heard => return heard,
+        }
+    };
     let closed = |socket: &mut Socket, code: u16| {
-        let heard = loop {
-            match socket.hear() {
-                Heard::Message(_) => {}
-                heard => break heard,
-            }
-        };
         expect(
-            heard,
+            last(socket),
             &format!("close {code}"),
             &|heard| matches!(heard, Heard::Close(Some(found), _) if *found == code),
         )
@@ -207,5 +247,13 @@ fn met(socket: &mut Socket, meets: &Meets, messages: &[String]) -> Result<(), St
             closed(socket, *close)
         }
         Meets::Closed(code) => closed(socket, *code),
+        Meets::ClosedPlainly => {
+            let heard = last(socket);
+            expect(heard, "a close without a code", &|heard| matches!(heard, Heard::Close(None, _)))
+        }
+        Meets::Dropped => expect(last(socket), "the end", &|heard| matches!(heard, Heard::Gone)),
+        Meets::Pong => {
+            expect(socket.hear_op("pong"), "a pong", &|heard| matches!(heard, Heard::Message(_)))
+        }
     }
 }

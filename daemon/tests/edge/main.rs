@@ -12,4 +12,8 @@ mod support;
 
 mod client;
 mod harness;
+mod limits;
 mod neighbour;
+mod rest;
+mod sockets;
+mod tokens;

@@ -200,6 +200,12 @@ pub(crate) fn rows(history: &History) -> Vec<(i64, Value)> {
     history.tick.iter().enumerate().map(|(index, tick)| (*tick, row(index))).collect()
 }
 
+/// The rows of a snapshot's history.
+pub(crate) fn rows_of(snapshot: &Value) -> Vec<(i64, Value)> {
+    let history = snapshot["history"].clone();
+    rows(&serde_json::from_value(history).expect("a snapshot has a history"))
+}
+
 fn entry(aggregate: &Aggregate) -> Value {
     let latency = aggregate.latency_ms;
     json!({

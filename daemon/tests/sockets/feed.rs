@@ -6,9 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use pulseboard::filter::Filter;
+use pulseboard::route::Normaliser;
 use pulseboard::wire::server::{Aggregate, History, Latency, Nodes, OtherRoutes, RouteRow};
 use pulseboardd::broadcast::{
-    Author, Frames, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, WindowFrame,
+    Author, Frames, Histories, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, View,
+    WindowFrame,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -19,6 +22,10 @@ pub(crate) const FIRST_TICK: i64 = 1_763_884_000;
 /// An aggregator that makes its numbers up from a seed.
 pub(crate) struct Feed {
     state: Mutex<State>,
+    /// By canonical text, each with numbers of its own.
+    views: Mutex<BTreeMap<String, Arc<Feed>>>,
+    /// How many times the hub watches one.
+    pub(crate) watched: Arc<AtomicUsize>,
     /// Bytes of text each frame carries besides its numbers, so that buffers fill sooner.
     pub(crate) padding: AtomicUsize,
 }
@@ -42,11 +49,36 @@ impl Feed {
             ticks: BTreeMap::new(),
             changed: BTreeMap::new(),
         };
-        Arc::new(Self { state: Mutex::new(state), padding: AtomicUsize::new(0) })
+        Arc::new(Self {
+            state: Mutex::new(state),
+            views: Mutex::default(),
+            watched: Arc::default(),
+            padding: AtomicUsize::new(0),
+        })
     }
 
     /// Makes the next tick, now and then with corrections to earlier ones, and frames it.
     pub(crate) fn tick(&self, hub: &Hub) -> i64 {
+        let (tick, frames) = self.frame();
+        hub.frame(tick, &frames);
+        tick
+    }
+
+    /// Makes the next tick of a filtered view that somebody watches.
+    pub(crate) fn view_tick(&self, hub: &Hub, filter: &str) -> i64 {
+        let view = self.view(filter);
+        let (tick, frames) = view.frame();
+        hub.view_frame(filter, tick, &frames);
+        hub.views_framed();
+        tick
+    }
+
+    /// A filtered view that was ever watched, by its canonical text.
+    pub(crate) fn view(&self, filter: &str) -> Arc<Feed> {
+        Arc::clone(&self.views.lock()[filter])
+    }
+
+    fn frame(&self) -> (i64, Vec<WindowFrame>) {
         let mut state = self.state.lock();
         let state = &mut *state;
         let tick = state.next;
@@ -75,8 +107,7 @@ impl Feed {
                 corrections: (!corrected.is_empty()).then(|| Arc::new(columns(&corrected))),
             });
         }
-        hub.frame(tick, &frames);
-        tick
+        (tick, frames)
     }
 
     /// Lets a tick pass without a frame, as when the machine slept.
@@ -92,21 +123,22 @@ impl Feed {
     }
 }
 
-impl Frames for Feed {
-    fn history(&self, window: &str, since: Option<i64>) -> Option<HistorySlice> {
+impl Histories for Feed {
+    fn history(&self, window: &str, since: Option<i64>, until: i64) -> Option<HistorySlice> {
         let state = self.state.lock();
         let ticks = state.ticks.get(window)?;
         let from = match since {
-            Some(since) => (since + 1).max(state.next - 3_600),
-            None => state.next - 300,
+            Some(since) => (since + 1).max(until - 3_599),
+            None => until - 299,
         };
-        let rows: Vec<_> = ticks.range(from..).map(|(_, row)| row.clone()).collect();
+        let end = (until + 1).max(from);
+        let rows: Vec<_> = ticks.range(from..end).map(|(_, row)| row.clone()).collect();
         let corrected: Vec<_> = since
             .map(|since| {
                 let changed = state.changed.get(window).map(Vec::as_slice).unwrap_or_default();
                 let mut ticks_changed: Vec<_> = changed
                     .iter()
-                    .filter(|(tick, told)| *tick <= since && *told > since)
+                    .filter(|(tick, told)| *tick <= since && *told > since && *told <= until)
                     .map(|(tick, _)| *tick)
                     .collect();
                 ticks_changed.sort_unstable();
@@ -117,11 +149,69 @@ impl Frames for Feed {
         let corrections = (!corrected.is_empty()).then(|| columns(&corrected));
         Some(HistorySlice { history: columns(&rows), corrections })
     }
+}
 
-    fn at(&self, window: &str, tick: i64) -> Result<Aggregate, Refusal> {
+impl Frames for Feed {
+    fn at(&self, window: &str, filter: &Filter, tick: i64) -> Result<Aggregate, Refusal> {
+        if !filter.is_empty() {
+            let view = self.views.lock().get(&filter.to_string()).cloned();
+            let view = view.ok_or_else(|| Refusal::new("tick_unknown", "nobody watches"))?;
+            return view.at(window, &Filter::default(), tick);
+        }
         let state = self.state.lock();
         let found = state.ticks.get(window).and_then(|ticks| ticks.get(&tick));
         found.cloned().ok_or_else(|| Refusal::new("tick_unknown", "no such tick"))
+    }
+
+    fn filter(&self, expression: &str) -> Result<Filter, Refusal> {
+        let plain = Normaliser::new::<&str>(false, &[]).unwrap();
+        let filter = Filter::parse(expression, &plain);
+        filter.map_err(|error| Refusal::new("bad_filter", error.to_string()))
+    }
+
+    fn watch(&self, filter: Filter) -> Result<Arc<dyn View>, Refusal> {
+        let mut views = self.views.lock();
+        if views.len() == VIEWS_MAX && !views.contains_key(&filter.to_string()) {
+            return Err(Refusal::new("too_many_views", "there are as many as there may be"));
+        }
+        let seed = filter.to_string().bytes().map(u64::from).sum();
+        let windows = self.state.lock().windows.clone();
+        let view = views.entry(filter.to_string()).or_insert_with(|| Feed::new(seed, &windows));
+        self.watched.fetch_add(1, Ordering::Relaxed);
+        Ok(Arc::new(Watched { view: Arc::clone(view), watched: Arc::clone(&self.watched) }))
+    }
+}
+
+/// Views there may be.
+pub(crate) const VIEWS_MAX: usize = 2;
+
+/// A filtered view: numbers made up from another seed.
+struct Watched {
+    view: Arc<Feed>,
+    watched: Arc<AtomicUsize>,
+}
+
+impl Histories for Watched {
+    fn history(&self, window: &str, since: Option<i64>, until: i64) -> Option<HistorySlice> {
+        self.view.history(window, since, until)
+    }
+}
+
+impl View for Watched {
+    fn newest(&self) -> Option<(i64, Vec<WindowFrame>)> {
+        let state = self.view.state.lock();
+        let tick = state.next - 1;
+        let frame = |window: &Arc<str>| {
+            let aggregate = Arc::new(state.ticks.get(window)?.get(&tick)?.clone());
+            Some(WindowFrame { window: window.clone(), aggregate, corrections: None })
+        };
+        Some((tick, state.windows.iter().map(frame).collect::<Option<_>>()?))
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.watched.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -6,6 +6,7 @@
 mod client;
 mod daemon;
 mod feed;
+mod filtered;
 mod framing;
 mod handshake;
 mod http;

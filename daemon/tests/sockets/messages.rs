@@ -79,7 +79,7 @@ async fn rooms_that_are_not_there_are_told_apart_from_rooms_to_come() {
         ("tail", "not_available"),
         ("tail?filter=route=/x", "not_available"),
         ("system", "not_available"),
-        ("window:1s?filter=route=/x status=5xx", "not_available"),
+        ("window:1s?filter=route=/x status=7xx", "bad_filter"),
     ] {
         for op in ["subscribe", "unsubscribe"] {
             client.send(json!({"op": op, "rooms": [room]})).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pulseboard::claims::Claims;
 use serde_json::{Value, json};
 
-use crate::client::{Client, Raw, frame};
+use crate::client::{Client, Raw, frame, rows, rows_of};
 use crate::tokens::{Guarded, NOW_MS, claims, keys, sign, token};
 
 async fn in_rooms(guarded: &Guarded, scope: &str, rooms: &[&str]) -> Client {
@@ -49,16 +49,24 @@ async fn a_token_that_may_read_no_more_ends_the_rooms_and_not_the_socket() {
 }
 
 #[tokio::test]
-async fn a_token_of_one_site_ends_rooms_that_show_them_all() {
+async fn a_token_of_one_site_makes_its_rooms_that_sites() {
     let guarded = Guarded::start().await;
     let mut client = in_rooms(&guarded, "read", &["window:1s"]).await;
     let shop = sign(&Claims { site: Some("shop".to_owned()), ..claims("read") });
     let welcome = client.ask(json!({"op": "auth", "token": shop})).await;
     assert_eq!(welcome["op"], "welcome");
-    assert_eq!(client.next().await, json!({"op": "unsubscribed", "room": "window:1s"}));
-    let error = client.next().await;
-    assert_eq!((&error["code"], &error["room"]), (&"not_available".into(), &"window:1s".into()));
     guarded.daemon.tick();
+    assert_eq!(client.ask(json!({"op": "ping"})).await["op"], "pong", "no frame of all came");
+    let feed = &guarded.daemon.feed;
+    let tick = feed.view_tick(&guarded.daemon.hub, "site=shop");
+    let snapshot = client.next().await;
+    assert_eq!((&snapshot["op"], &snapshot["room"]), (&"snapshot".into(), &"window:1s".into()));
+    assert_eq!(rows_of(&snapshot), rows(&feed.view("site=shop").truth("1s", tick)));
+    // And back: what it holds of one site is not the beginning of all.
+    client.ask(json!({"op": "auth", "token": sign(&claims("read"))})).await;
+    let snapshot = client.next().await;
+    assert_eq!(rows_of(&snapshot), rows(&feed.truth("1s", 0)));
+    feed.view_tick(&guarded.daemon.hub, "site=shop");
     assert_eq!(client.ask(json!({"op": "ping"})).await["op"], "pong");
 }
 

@@ -299,11 +299,23 @@ async fn rooms_of_one_site_never_show_the_others() {
     let guarded = Guarded::start().await;
     let shop = sign(&Claims { site: Some("shop".to_owned()), ..claims("read") });
     let (mut client, _) = guarded.welcomed(&shop).await;
-    let error = client.ask(json!({"op": "subscribe", "rooms": ["window:1s"]})).await;
-    assert_eq!((&error["code"], &error["room"]), (&"not_available".into(), &"window:1s".into()));
-    let error =
-        client.ask(json!({"op": "get", "id": 1, "room": "window:1s", "at": 1_763_884_000})).await;
-    assert_eq!(error["code"], "not_available");
+    let both = "window:5s?filter=status=5xx";
+    let rooms = ["window:1s", both, "window:1s?filter=site=blog", "window:1s?filter=site=sh*"];
+    let refused = client.ask(json!({"op": "subscribe", "rooms": rooms})).await;
+    assert_eq!((&refused["code"], &refused["room"]), (&"wrong_site".into(), &rooms[2].into()));
+    let refused = client.next().await;
+    assert_eq!(refused["code"], "too_many_views", "it is a view of its own: {refused}");
     guarded.daemon.tick();
     client.is_alive().await;
+    for (filter, room) in [("site=shop", rooms[0]), ("site=shop status=5xx", both)] {
+        guarded.daemon.feed.view_tick(&guarded.daemon.hub, filter);
+        let snapshot = client.next().await;
+        assert_eq!((&snapshot["op"], &snapshot["room"]), (&"snapshot".into(), &room.into()));
+    }
+    let tick = crate::feed::FIRST_TICK;
+    let rewound = client.ask(json!({"op": "get", "id": 1, "room": "window:1s", "at": tick})).await;
+    let truth = guarded.daemon.feed.view("site=shop").truth("1s", tick);
+    assert_eq!(rewound["aggregate"]["events"], truth.events[0].unwrap());
+    let get = json!({"op": "get", "id": 2, "room": "window:1s?filter=site=blog", "at": tick});
+    assert_eq!(client.ask(get).await["code"], "wrong_site");
 }

@@ -107,15 +107,16 @@ impl Session {
         self.reader.limit(self.frame_bytes());
         self.welcome();
         for (room, name) in self.rooms() {
-            match self.room(&name) {
-                Ok(_) if same_site => {}
-                Ok(now) => self.member.with(|outbox| {
-                    // The same name is another view now: its snapshot follows.
-                    outbox.leave(room);
-                    outbox.join(now, None);
-                }),
+            let stays = match self.room(&name) {
+                Ok(_) if same_site => Ok(true),
+                // The same name is another view now: its snapshot follows.
+                Ok(_) => self.enter(&name, None),
+                Err(refusal) => Err(refusal),
+            };
+            match stays {
+                Ok(_) => {}
                 Err(refusal) => {
-                    self.leave(room);
+                    self.leave(room.window, room.written.as_deref());
                     self.say(&ServerMessage::Unsubscribed { room: name.clone() });
                     self.refuse(None, Some(name), refusal);
                 }
