@@ -9,6 +9,7 @@ pub mod assets;
 pub mod endpoints;
 pub mod events;
 pub mod export;
+pub mod headers;
 pub mod health;
 pub mod metrics;
 pub mod openapi;
@@ -21,14 +22,19 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use pulseboard::filter::Filter;
 use pulseboard::route::Normaliser;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
 
 use self::endpoints::{Endpoint, Id};
+use self::metrics::requests::Place;
 use self::problem::{Problem, json};
 use self::query::Parameters;
 use crate::aggregate::Views;
@@ -39,6 +45,7 @@ use crate::ingest::Ingest;
 use crate::ingest::dedupe::Dedupe;
 use crate::ingest::rest::Rest;
 use crate::journal::Journal;
+use crate::server::origin::Origins;
 
 /// The read sides of the stages, shared by all requests.
 pub struct Stages {
@@ -58,6 +65,8 @@ pub struct Stages {
     pub clock: Clock,
     /// How routes are normalised, in filters too.
     pub normaliser: Arc<Normaliser>,
+    /// What browsers know the daemon as.
+    pub origins: Origins,
     /// Where everything is kept; asked how full its disk is.
     pub data_dir: PathBuf,
     /// Files under way.
@@ -67,6 +76,11 @@ pub struct Stages {
     /// Whether the daemon is on its way out.
     pub stopping: Arc<std::sync::atomic::AtomicBool>,
 }
+
+/// Shorter answers fit a packet as they are.
+const PACKED_BYTES_MIN: u64 = 1_024;
+/// Of gzip and of Brotli: most of the gain for little of the time.
+const PACKED_LEVEL: i32 = 4;
 
 type Shared = State<Arc<Stages>>;
 /// Who asks, as the gate found out.
@@ -90,43 +104,51 @@ pub fn router(stages: Arc<Stages>) -> Router {
             move |method: Method, uri: Uri| std::future::ready(other_method(&method, &uri, &allow));
         router = router.route(path, route.fallback(other));
     }
-    router
-        .fallback(assets::serve)
-        .with_state(stages)
-        .layer(axum::middleware::map_response(security_headers))
+    router.fallback(assets::serve).with_state(stages)
+}
+
+/// The layer around everything, the gate too: how long an answer took, and what each says besides
+/// its body.
+pub async fn around(State(stages): Shared, request: Request<Body>, next: Next) -> Response {
+    let place = Place::of(request.method(), request.uri().path());
+    let started = stages.clock.elapsed();
+    let mut response = next.run(request).await;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        headers::protect(response.headers_mut());
+        if stages.origins.is_https() {
+            headers::keep_to_https(response.headers_mut());
+        }
+    }
+    let took = stages.clock.elapsed().saturating_sub(started);
+    stages.metrics.requests().record(place, response.status(), took);
+    response
 }
 
 /// Who answers; the page and the socket are answered elsewhere.
 fn handler(id: Id) -> Option<MethodRouter<Arc<Stages>>> {
     Some(match id {
         Id::SendEvents => post(post_events),
-        Id::ListEvents => get(get_events),
+        Id::ListEvents => packed(get(get_events)),
         Id::ExportEvents => get(get_export),
-        Id::ReadAggregate => get(get_aggregates),
-        Id::ReadHistory => get(get_history),
-        Id::ListRoutes => get(get_routes),
-        Id::DescribeApi => get(|headers: HeaderMap| async move { openapi::serve(&headers) }),
+        Id::ReadAggregate => packed(get(get_aggregates)),
+        Id::ReadHistory => packed(get(get_history)),
+        Id::ListRoutes => packed(get(get_routes)),
+        Id::DescribeApi => {
+            packed(get(|headers: HeaderMap| async move { openapi::serve(&headers) }))
+        }
         Id::CheckAlive => get(|| async { json(StatusCode::OK, &health::Alive::default()) }),
         Id::CheckReady => get(get_ready),
-        Id::ReadMetrics => get(get_metrics),
+        Id::ReadMetrics => packed(get(get_metrics)),
         Id::OpenSocket | Id::OpenPage => return None,
     })
 }
 
-async fn security_headers(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    let fixed: [(HeaderName, &'static str); 3] = [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    ];
-    for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    if !headers.contains_key(header::CACHE_CONTROL) {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
-    response
+/// Answers from [`PACKED_BYTES_MIN`] on are sent packed to who accepts it. Not those to posts, which
+/// are short, and not exports, which pack by themselves off the async threads.
+fn packed(handler: MethodRouter<Arc<Stages>>) -> MethodRouter<Arc<Stages>> {
+    let quick = CompressionLevel::Precise(PACKED_LEVEL);
+    let long = SizeAbove::new(PACKED_BYTES_MIN);
+    handler.layer(CompressionLayer::new().quality(quick).compress_when(long))
 }
 
 /// What a path answers to a method it has no answer for: OPTIONS is told what there is, any other

@@ -75,12 +75,14 @@ pub(crate) fn jq() -> anyhow::Result<()> {
     which("jq").map_or_else(|| apt_install(&["jq"]), |_| Ok(()))
 }
 
-/// A folder whose `python3` has the `websockets` package: a client that is not ours.
+/// A folder whose `python3` has the `websockets` package, a client that is not ours, and beside it
+/// `schemathesis`, which holds the API's description against its answers.
 pub(crate) fn python() -> anyhow::Result<PathBuf> {
     let has_it = |python: &Path| {
         let mut command = Command::new(python);
-        command.args(["-c", "import websockets.sync.client"]).stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
+        command.args(["-c", "import websockets.sync.client, schemathesis"]).stderr(Stdio::null());
+        let beside = python.with_file_name("schemathesis").is_file();
+        beside && command.status().is_ok_and(|status| status.success())
     };
     let own = workspace::target().join("python/bin/python3");
     if let Some(found) = which("python3").into_iter().chain([own.clone()]).find(|path| has_it(path))
@@ -96,8 +98,9 @@ pub(crate) fn python() -> anyhow::Result<PathBuf> {
         apt_install(&["python3", "python3-venv", "python3-pip"])?;
         make()?;
     }
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "websockets>=13"];
-    plainly(&mut run::command(&own, &pip, &workspace::root()))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    let packages = ["websockets>=13", "schemathesis>=4.32,<5"];
+    plainly(run::command(&own, &pip, &workspace::root()).args(packages))?;
     Ok(own.parent().expect("a file has a folder").to_owned())
 }
 

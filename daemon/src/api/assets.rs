@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
 use super::accept;
+use super::headers::seclude;
 use super::problem::Problem;
 
 struct Asset {
@@ -45,7 +46,9 @@ pub async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     }
     if ASSETS.is_empty() && path == "index.html" {
         let kind = HeaderValue::from_static("text/html; charset=utf-8");
-        return ([(header::CONTENT_TYPE, kind)], NOT_BUILT).into_response();
+        let mut response = ([(header::CONTENT_TYPE, kind)], NOT_BUILT).into_response();
+        seclude(response.headers_mut());
+        return response;
     }
     let Some(asset) = ASSETS.iter().find(|asset| asset.path == path) else {
         return Problem::new(
@@ -62,12 +65,18 @@ impl Asset {
     fn answer(&self, request: &HeaderMap) -> Response {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(self.path)));
-        headers.insert(header::ETAG, HeaderValue::from_static(self.etag));
+        // Weak: the same file is sent plain and packed under one tag.
+        if let Ok(etag) = HeaderValue::try_from(format!("W/{}", self.etag)) {
+            headers.insert(header::ETAG, etag);
+        }
         headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
         headers.insert(
             header::CONTENT_SECURITY_POLICY,
             HeaderValue::from_static(CONTENT_SECURITY_POLICY),
         );
+        if content_type(self.path).starts_with("text/html") {
+            seclude(&mut headers);
+        }
         // Files under assets/ carry a hash of their content in their name.
         let cache = if self.path.starts_with("assets/") {
             "public, max-age=31536000, immutable"

@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::endpoints::is_known;
+use super::headers::protect;
 
 /// The code of a problem document, in the extensions of the answer that carries it: what metrics
 /// and logs tell answers apart by.
@@ -103,9 +104,7 @@ impl IntoResponse for Problem {
         for (name, value) in self.headers {
             response.headers_mut().insert(name, value);
         }
-        let headers = response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        protect(response.headers_mut());
         response.extensions_mut().insert(Code(self.code));
         response
     }

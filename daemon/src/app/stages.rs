@@ -75,10 +75,7 @@ impl Running {
         api::router(Arc::clone(&self.stages))
             .route("/ws", get(upgrade))
             .layer(axum::middleware::from_fn_with_state(self.gate.clone(), gate::pass))
-            .layer(axum::middleware::from_fn_with_state(
-                Arc::clone(&self.stages),
-                api::metrics::requests::measure,
-            ))
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&self.stages), api::around))
     }
 
     /// Resolves when the journal cannot go on, with the reason.
@@ -253,6 +250,7 @@ fn build(
         hub,
         clock: clock.clone(),
         normaliser,
+        origins: gate.origins.clone(),
         data_dir: path.to_path_buf(),
         exports: api::export::Exports::new(Arc::clone(&stopping)),
         metrics,

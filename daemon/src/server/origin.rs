@@ -48,6 +48,12 @@ impl Origins {
         self.0.load().allowed.iter().any(|allowed| same(allowed, origin))
     }
 
+    /// Whether browsers reach the daemon over https.
+    pub fn is_https(&self) -> bool {
+        let listed = self.0.load();
+        listed.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
+    }
+
     /// Whether CORS answers for anyone.
     pub fn lists_any(&self) -> bool {
         !self.0.load().allowed.is_empty()

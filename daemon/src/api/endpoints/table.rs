@@ -39,6 +39,7 @@ const FENCE: Answer = problem(
     &["dev_mode_is_local", "origin_not_allowed"],
     "Not from this machine while no key is configured; or a page of another origin.",
 );
+const HOST: Answer = problem(400, &["bad_host"], "No Host, two of them, or one that is none.");
 const LONG: Answer = problem(414, &["uri_too_long"], "Over limits.uri_bytes.");
 const LARGE: Answer = problem(431, &["headers_too_large"], "Over limits.header_bytes.");
 const FAILED: Answer = problem(500, &["internal"], "Our fault; the daemon's log says why.");
@@ -72,11 +73,12 @@ const MALFORMED: Answer =
 const FORBIDDEN: Answer =
     problem(403, &["wrong_scope", "wrong_site"], "The token does not allow this.");
 
-pub(super) const FREE: &[Answer] = &[FENCE, LONG, LARGE, FAILED];
-pub(super) const ANYONE: &[Answer] = &[FENCE, LONG, LARGE, FAILED, TOO_MANY, BAD_TOKEN, MALFORMED];
-pub(super) const SOCKET: &[Answer] = &[FENCE, LONG, LARGE, FAILED, BAD_TOKEN, MALFORMED];
+pub(super) const FREE: &[Answer] = &[FENCE, HOST, LONG, LARGE, FAILED];
+pub(super) const ANYONE: &[Answer] =
+    &[FENCE, HOST, LONG, LARGE, FAILED, TOO_MANY, BAD_TOKEN, MALFORMED];
+pub(super) const SOCKET: &[Answer] = &[FENCE, HOST, LONG, LARGE, FAILED, BAD_TOKEN, MALFORMED];
 pub(super) const WITH_TOKEN: &[Answer] =
-    &[FENCE, LONG, LARGE, FAILED, TOO_MANY, BAD_TOKEN, MALFORMED, FORBIDDEN];
+    &[FENCE, HOST, LONG, LARGE, FAILED, TOO_MANY, BAD_TOKEN, MALFORMED, FORBIDDEN];
 
 /// Every endpoint.
 pub static ALL: &[Endpoint] = &[

@@ -1,19 +1,13 @@
 //! How long answers take, by method, endpoint and status class.
 //!
 //! A table of atomic counters of fixed size: an answer costs a few additions, and nothing a client
-//! sends makes a label of its own. A layer around the router and the gate records.
+//! sends makes a label of its own. The layer around everything records.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
 use http::{Method, StatusCode};
-
-use crate::api::Stages;
 
 /// Its name.
 pub(super) const NAME: &str = "pulseboard_http_request_seconds";
@@ -69,13 +63,14 @@ impl Default for Requests {
 
 /// Which row of the table a request is counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
+pub struct Place {
     method: usize,
     endpoint: usize,
 }
 
 impl Place {
-    fn of(method: &Method, path: &str) -> Self {
+    /// Where a request belongs.
+    pub fn of(method: &Method, path: &str) -> Self {
         let method = METHODS.iter().position(|name| *name == method.as_str());
         let endpoint = ENDPOINTS.iter().position(|name| *name == path).unwrap_or_else(|| {
             let ours = path.starts_with("/api/") || path.starts_with("/health/");
@@ -85,18 +80,9 @@ impl Place {
     }
 }
 
-/// The layer.
-pub async fn measure(State(stages): State<Arc<Stages>>, request: Request, next: Next) -> Response {
-    let place = Place::of(request.method(), request.uri().path());
-    let started = stages.clock.elapsed();
-    let response = next.run(request).await;
-    let took = stages.clock.elapsed().saturating_sub(started);
-    stages.metrics.requests().record(place, response.status(), took);
-    response
-}
-
 impl Requests {
-    fn record(&self, place: Place, status: StatusCode, took: Duration) {
+    /// Counts an answer.
+    pub fn record(&self, place: Place, status: StatusCode, took: Duration) {
         let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
         let row = place.method * ENDPOINTS.len() + place.endpoint;
         let cell = &self.0[row * CLASSES.len() + class];
