@@ -176,10 +176,15 @@ impl Ingest {
         source: &Source,
     ) -> Vec<Result<Verdicts, IngestError>> {
         let count = publishes.len();
-        match self.try_submit_many(publishes, source).await {
+        let verdicts = match self.try_submit_many(publishes, source).await {
             Ok(verdicts) => verdicts,
             Err(error) => vec![Err(error); count],
+        };
+        for error in verdicts.iter().filter_map(|verdict| verdict.as_ref().err()) {
+            metrics::counter!("pulseboard_publishes_refused_total", "code" => error.code())
+                .increment(1);
         }
+        verdicts
     }
 
     async fn try_submit_many(

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::body::Body as HttpBody;
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
-use flate2::write::GzDecoder;
+use flate2::write::MultiGzDecoder;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use pulseboard::claims::Scope;
@@ -18,6 +18,7 @@ use pulseboard::wire::server::Rejection;
 use serde::Serialize;
 
 use super::{Body, Ingest, IngestError, Share, Source, Verdicts};
+use crate::api::endpoints::{Endpoint, Id};
 use crate::api::problem::{Problem, json};
 use crate::api::query::Parameters;
 use crate::gate::{self, Caller};
@@ -89,7 +90,10 @@ impl Rest {
         let import = match head.uri.query() {
             None => false,
             // A token in the query is the gate's.
-            query => Parameters::parse(query, &["import", "token"])?.flag("import")?,
+            query => {
+                let names = Endpoint::of(Id::SendEvents).query();
+                Parameters::parse(query, &names)?.flag("import")?
+            }
         };
         if import && !caller.grant.allows(Scope::Admin) {
             return Err(gate::wrong_scope(Scope::Admin));
@@ -186,7 +190,7 @@ impl Rest {
         let bad = || Problem::bad_request("bad_gzip", "the body is not valid gzip");
         let mut unpacked = Vec::new();
         let mut decoder =
-            GzDecoder::new(Bounded { out: &mut unpacked, left: self.limits.body_bytes });
+            MultiGzDecoder::new(Bounded { out: &mut unpacked, left: self.limits.body_bytes });
         let mut from = 0;
         while from < packed.len() {
             let to = packed.len().min(from + 16 * 1024);
@@ -268,13 +272,15 @@ fn format(headers: &HeaderMap) -> Result<Format, Problem> {
 }
 
 fn is_gzip(headers: &HeaderMap) -> Result<bool, Problem> {
-    match headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?").trim()) {
-        None | Some("" | "identity") => Ok(false),
-        Some(coding)
-            if coding.eq_ignore_ascii_case("gzip") || coding.eq_ignore_ascii_case("x-gzip") =>
-        {
-            Ok(true)
-        }
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let coding = codings.next().map(|value| value.to_str().unwrap_or("?").trim());
+    let is_only = codings.next().is_none();
+    let is = |name: &str| coding.is_some_and(|coding| coding.eq_ignore_ascii_case(name));
+    match coding {
+        None => Ok(false),
+        Some("") if is_only => Ok(false),
+        Some(_) if is_only && is("identity") => Ok(false),
+        Some(_) if is_only && (is("gzip") || is("x-gzip")) => Ok(true),
         Some(coding) => Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_encoding",

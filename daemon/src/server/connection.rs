@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::response::Response;
-use http::{Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -94,10 +94,23 @@ fn refuse(request: &Request<Incoming>, settings: &Settings) -> Option<Response> 
     {
         return Some(refusal(StatusCode::FORBIDDEN, "dev_mode_is_local", outside.to_string()));
     }
-    None
+    ambiguous(request.version(), request.headers())
+}
+
+/// The answer to a request that two servers in a row could take for two different ones (RFC 9112,
+/// section 3.2). The connection ends with it. Of two lengths hyper takes the chunks alone.
+fn ambiguous(version: Version, headers: &HeaderMap) -> Option<Response> {
+    let hosts = headers.get_all(header::HOST).iter().count();
+    if hosts == 1 || hosts == 0 && version == Version::HTTP_10 {
+        return None;
+    }
+    let detail = "a request names its Host once";
+    let mut response = refusal(StatusCode::BAD_REQUEST, "bad_host", detail);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    Some(response)
 }
 
 /// The header block as it was on the wire: names, values, colon, space and line ends.
-fn header_block_bytes(headers: &http::HeaderMap) -> usize {
+fn header_block_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }

@@ -12,6 +12,9 @@ mod support;
 
 mod client;
 mod harness;
+mod limits;
 mod neighbour;
+mod reload;
+mod rest;
 mod sockets;
 mod tokens;

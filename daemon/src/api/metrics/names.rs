@@ -50,6 +50,20 @@ const fn labelled(metric: Metric, label: &'static str, values: &'static [&'stati
 /// The keys of the limits on rates.
 const LIMITS: &[&str] = &["api_per_minute", "ingest_events_per_second", "socket_events_per_second"];
 
+/// Why a publish is refused as a whole.
+const PUBLISHES: &[&str] = &[
+    "bad_json",
+    "empty_batch",
+    "too_many_events",
+    "busy",
+    "disk_full",
+    "spool_full",
+    "dedupe_full",
+    "stopping",
+    "rate_limited",
+    "batch_exceeds_burst",
+];
+
 /// All of them, by what they are about.
 pub const METRICS: &[Metric] = &[
     // The process.
@@ -85,6 +99,11 @@ pub const METRICS: &[Metric] = &[
         counted("pulseboard_rate_limited_total", "What a limit on rates refused, by its key."),
         "limit",
         LIMITS,
+    ),
+    labelled(
+        counted("pulseboard_publishes_refused_total", "Publishes refused as a whole, by code."),
+        "code",
+        PUBLISHES,
     ),
     now("pulseboard_exports", "Exports under way."),
     // Events on their way in.
