@@ -110,7 +110,9 @@ fn told(daemon: &Daemon, token: &str, (from, to): (i64, i64)) -> Vec<(String, Va
 fn without_arrivals(mut value: Value) -> Value {
     match &mut value {
         Value::Array(values) => {
-            values.iter_mut().for_each(|value| *value = without_arrivals(value.take()));
+            for value in values {
+                *value = without_arrivals(value.take());
+            }
         }
         Value::Object(fields) => {
             fields.remove("storedAt");
