@@ -42,11 +42,19 @@ impl Answer {
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().skip(1).find_map(|line| {
-            let (found, value) = line.split_once(':')?;
-            found.eq_ignore_ascii_case(name).then_some(value.trim())
-        })
+        self.head.lines().skip(1).find_map(|line| named(line, name))
     }
+
+    /// Every line of a header that may stand more than once.
+    pub(crate) fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.head.lines().skip(1).filter_map(move |line| named(line, name))
+    }
+}
+
+/// The value of a header's line, if it is this header's.
+fn named<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let (found, value) = line.split_once(':')?;
+    found.eq_ignore_ascii_case(name).then_some(value.trim())
 }
 
 impl Daemon {
