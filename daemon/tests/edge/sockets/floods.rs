@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{reader, sender};
 use crate::client::{Dial, Heard, Socket, frame};
 use crate::harness::{Edge, Meets};
+use crate::support::now_ms;
 
 const PING: &[u8] = br#"{"op":"ping"}"#;
 
@@ -36,6 +37,39 @@ fn floods_of_frames_are_read_to_their_end_and_hold_up_nobody() {
     let subscribe = frame(0x81, br#"{"op":"subscribe","rooms":["window:60s"]}"#);
     let flood = with_ping_at_the_end(subscribe.repeat(2_000));
     edge.bytes("snapshots, over and over", &read, &flood, &Meets::Pong);
+    edge.finish();
+}
+
+#[test]
+fn floods_that_never_end_leave_time_for_everyone_else() {
+    let mut edge = Edge::start(&[]);
+    let read = Dial::bearer(&reader());
+    let workers = std::thread::available_parallelism().map_or(4, usize::from);
+    edge.row("more floods at once than there are cores", |edge| {
+        let until_ms = now_ms() + 3_000;
+        let flooders: Vec<_> = (0..workers * 4)
+            .map(|_| {
+                let socket = read.open(edge.address()).map_err(|answer| answer.head)?;
+                let mut stream = socket.handle();
+                let pongs = frame(0x8a, b"").repeat(20_000);
+                Ok(std::thread::spawn(move || {
+                    while now_ms() < until_ms && stream.write_all(&pongs).is_ok() {}
+                    socket.hang_up();
+                }))
+            })
+            .collect::<Result<_, String>>()?;
+        let mut asked = 0;
+        while now_ms() < until_ms {
+            let mut other = read.open(edge.address()).map_err(|answer| answer.head)?;
+            other.say(r#"{"op":"ping"}"#);
+            match other.hear_op("pong") {
+                Heard::Message(_) => asked += 1,
+                heard => return Err(format!("expected a pong, heard {heard:?}")),
+            }
+        }
+        flooders.into_iter().for_each(|flooder| flooder.join().unwrap());
+        if asked >= 3 { Ok(()) } else { Err(format!("only {asked} others were answered")) }
+    });
     edge.finish();
 }
 
