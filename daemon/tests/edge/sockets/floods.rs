@@ -68,7 +68,9 @@ fn floods_that_never_end_leave_time_for_everyone_else() {
             }
         });
         over.store(true, Ordering::Relaxed);
-        flooders.into_iter().for_each(|flooder| flooder.join().unwrap());
+        for flooder in flooders {
+            flooder.join().unwrap();
+        }
         outcome
     });
     edge.finish();
