@@ -263,7 +263,7 @@ fn gate_around_a_route() {
     let dev = nanos_of(gate(Authority::dev(), RateLimits::default()));
     let tokens = nanos_of(gate(authority(), RateLimits::new(generous(), Clock::system())));
     say("the gate around a route, dev mode", dev - without, None);
-    say("the gate around a route, tokens and limits", tokens - without, Some(3_500.0));
+    say("tokens and limits on top of it", tokens - dev, Some(3_500.0));
 }
 
 /// Who is at the other end of a connection: only the server makes one, so it is asked of one.
