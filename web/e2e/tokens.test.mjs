@@ -356,7 +356,7 @@ describe("a daemon that says no", { skip: !real }, () => {
   });
 
   test("to too many calls: polling waits as long as it says, visibly, and goes on", async () => {
-    const strict = await startTarget({ tokens: true, settings: { PULSEBOARD_LIMITS__API_PER_MINUTE: "12" } });
+    const strict = await startTarget({ tokens: true, settings: { PULSEBOARD_LIMITS__API_PER_MINUTE: "6" } });
     const asked = [];
     const { page, close } = await openPage(strict, "/?window=1s", {
       before: async (each) => {
