@@ -336,6 +336,25 @@ describe("what a token allows", () => {
   });
 });
 
+describe("a token of one site", () => {
+  test("is said in the bar, and shows that site alone", { skip: !real }, async () => {
+    const { page, close } = await openPage(target, "/?window=60s");
+    await target.post(someEvents(7, { site: "shop", route: "/only-in-the-shop" }));
+    await give(page, target.token({ site: "shop" }));
+    await says(page, "live");
+    await page.locator(".site", { hasText: "site shop" }).waitFor();
+    await page.getByRole("rowheader", { name: "/only-in-the-shop" }).waitFor();
+    assert.equal(await page.locator(".routes tbody tr").count(), 1);
+
+    // All sites: another picture, not the old one with other numbers.
+    await page.keyboard.press("a");
+    await give(page, target.token());
+    await page.getByRole("rowheader", { name: "/checkout" }).waitFor();
+    assert.equal(await page.locator(".site").count(), 0);
+    await close();
+  });
+});
+
 describe("a daemon that says no", { skip: !real }, () => {
   test("to the page's address: REST goes on, and the likely causes are told", async () => {
     const behind = await startTarget({
