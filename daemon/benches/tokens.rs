@@ -5,6 +5,8 @@
 //! `cargo bench -p pulseboardd --bench tokens`. Rates swing on a busy machine; the processor time
 //! of the daemon a request swings less, and is what the ratio to trust is made of.
 
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a benchmark")]
+
 mod support;
 
 use std::hint::black_box;

@@ -16,4 +16,5 @@ mod limits;
 mod neighbour;
 mod rest;
 mod sockets;
+mod spoofed;
 mod tokens;
