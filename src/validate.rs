@@ -106,7 +106,7 @@ impl Code {
     pub const COUNT: usize = Self::ALL.len();
 
     /// The code as answers carry it.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Code::BadJson => "bad_json",
             Code::NotAnObject => "not_an_object",

@@ -6,10 +6,12 @@
 
 pub mod accept;
 pub mod assets;
+pub mod endpoints;
 pub mod events;
 pub mod export;
 pub mod health;
 pub mod metrics;
+pub mod openapi;
 pub mod problem;
 pub mod query;
 pub mod windows;
@@ -26,6 +28,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri,
 use pulseboard::filter::Filter;
 use pulseboard::route::Normaliser;
 
+use self::endpoints::{Endpoint, Id};
 use self::problem::{Problem, json};
 use self::query::Parameters;
 use crate::aggregate::Views;
@@ -69,35 +72,45 @@ type Shared = State<Arc<Stages>>;
 /// Who asks, as the gate found out.
 type From = Extension<Caller>;
 
-/// Routes of everything but the socket.
+/// Routes of everything but the socket, as the table of endpoints has them.
 pub fn router(stages: Arc<Stages>) -> Router {
-    let get_only = |handler: MethodRouter<Arc<Stages>>| {
-        handler.fallback(|method: Method, uri: Uri| not_allowed(&method, &uri, "GET, HEAD"))
-    };
-    Router::new()
-        .route(
-            "/api/events",
-            post(post_events)
-                .get(get_events)
-                .fallback(|method: Method, uri: Uri| not_allowed(&method, &uri, "GET, HEAD, POST")),
-        )
-        .route("/api/aggregates", get_only(get(get_aggregates)))
-        .route("/api/history", get_only(get(get_history)))
-        .route("/api/routes", get_only(get(get_routes)))
-        .route("/api/export", get_only(get(get_export)))
-        .route(
-            "/api/openapi.json",
-            get_only(get(|| async { Problem::not_available("the OpenAPI document") })),
-        )
-        .route(
-            "/health",
-            get_only(get(|| async { json(StatusCode::OK, &health::Alive::default()) })),
-        )
-        .route("/health/ready", get_only(get(get_ready)))
-        .route("/metrics", get_only(get(get_metrics)))
+    let mut router = Router::new();
+    let mut paths: Vec<&'static str> = Vec::new();
+    for endpoint in endpoints::ALL {
+        if !paths.contains(&endpoint.path) && handler(endpoint.id).is_some() {
+            paths.push(endpoint.path);
+        }
+    }
+    for path in paths {
+        let methods = endpoints::ALL.iter().filter(|endpoint| endpoint.path == path);
+        let handlers = methods.filter_map(|endpoint| handler(endpoint.id));
+        let route = handlers.fold(MethodRouter::new(), MethodRouter::merge);
+        let allow = endpoints::allow(path);
+        let other =
+            move |method: Method, uri: Uri| std::future::ready(other_method(&method, &uri, &allow));
+        router = router.route(path, route.fallback(other));
+    }
+    router
         .fallback(assets::serve)
         .with_state(stages)
         .layer(axum::middleware::map_response(security_headers))
+}
+
+/// Who answers; the page and the socket are answered elsewhere.
+fn handler(id: Id) -> Option<MethodRouter<Arc<Stages>>> {
+    Some(match id {
+        Id::SendEvents => post(post_events),
+        Id::ListEvents => get(get_events),
+        Id::ExportEvents => get(get_export),
+        Id::ReadAggregate => get(get_aggregates),
+        Id::ReadHistory => get(get_history),
+        Id::ListRoutes => get(get_routes),
+        Id::DescribeApi => get(|headers: HeaderMap| async move { openapi::serve(&headers) }),
+        Id::CheckAlive => get(|| async { json(StatusCode::OK, &health::Alive::default()) }),
+        Id::CheckReady => get(get_ready),
+        Id::ReadMetrics => get(get_metrics),
+        Id::OpenSocket | Id::OpenPage => return None,
+    })
 }
 
 async fn security_headers(mut response: Response) -> Response {
@@ -116,18 +129,29 @@ async fn security_headers(mut response: Response) -> Response {
     response
 }
 
-fn not_allowed(method: &Method, uri: &Uri, allow: &'static str) -> std::future::Ready<Response> {
-    let problem = Problem::new(
+/// What a path answers to a method it has no answer for: OPTIONS is told what there is, any other
+/// that it is none of it.
+pub(super) fn other_method(method: &Method, uri: &Uri, allow: &str) -> Response {
+    let value = HeaderValue::from_str(allow).expect("methods are visible ASCII");
+    if *method == Method::OPTIONS {
+        return (StatusCode::NO_CONTENT, [(header::ALLOW, value)]).into_response();
+    }
+    Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         format!("{method} is not answered at {}; {allow} are", uri.path()),
     )
-    .header(header::ALLOW, HeaderValue::from_static(allow));
-    std::future::ready(problem.into_response())
+    .header(header::ALLOW, value)
+    .into_response()
 }
 
 async fn post_events(State(stages): Shared, request: Request<Body>) -> Response {
     stages.rest.post(request).await
+}
+
+/// The parameters of a call: those of the table and no other.
+fn parameters(id: Id, uri: &Uri) -> Result<Parameters, Problem> {
+    Parameters::parse(uri.query(), &Endpoint::of(id).query())
 }
 
 impl Stages {
@@ -182,7 +206,7 @@ fn internal() -> Response {
 
 async fn get_events(State(stages): Shared, caller: From, uri: Uri) -> Response {
     blocking(stages, move |stages| {
-        let parameters = Parameters::parse(uri.query(), events::PARAMETERS)?;
+        let parameters = parameters(Id::ListEvents, &uri)?;
         let now_ms = stages.clock.now_ms();
         let asked = events::Asked::read(&parameters, now_ms, |text| {
             query::visible(stages.filter(text)?, &caller.grant)
@@ -194,7 +218,7 @@ async fn get_events(State(stages): Shared, caller: From, uri: Uri) -> Response {
 
 async fn get_export(State(stages): Shared, caller: From, request: Request<Body>) -> Response {
     let asked = || {
-        let parameters = Parameters::parse(request.uri().query(), export::PARAMETERS)?;
+        let parameters = parameters(Id::ExportEvents, request.uri())?;
         let now_ms = stages.clock.now_ms();
         export::Asked::read(&parameters, now_ms, |text| {
             query::visible(stages.filter(text)?, &caller.grant)
@@ -212,7 +236,7 @@ async fn get_export(State(stages): Shared, caller: From, request: Request<Body>)
 
 async fn get_aggregates(State(stages): Shared, caller: From, uri: Uri) -> Response {
     blocking(stages, move |stages| {
-        let parameters = Parameters::parse(uri.query(), &["window", "since", "at", "filter"])?;
+        let parameters = parameters(Id::ReadAggregate, &uri)?;
         let filter = stages.asked(&parameters, &caller)?;
         windows::aggregates(&stages.views, &filter, &parameters)
     })
@@ -221,7 +245,7 @@ async fn get_aggregates(State(stages): Shared, caller: From, uri: Uri) -> Respon
 
 async fn get_history(State(stages): Shared, caller: From, uri: Uri) -> Response {
     blocking(stages, move |stages| {
-        let parameters = Parameters::parse(uri.query(), &["from", "to", "step", "filter"])?;
+        let parameters = parameters(Id::ReadHistory, &uri)?;
         stages.settle();
         let filter = stages.asked(&parameters, &caller)?;
         windows::history(&stages.views, &filter, &parameters, stages.clock.now_ms())
@@ -231,8 +255,7 @@ async fn get_history(State(stages): Shared, caller: From, uri: Uri) -> Response 
 
 async fn get_routes(State(stages): Shared, caller: From, uri: Uri) -> Response {
     blocking(stages, move |stages| {
-        let parameters =
-            Parameters::parse(uri.query(), &["window", "from", "to", "limit", "sort", "filter"])?;
+        let parameters = parameters(Id::ListRoutes, &uri)?;
         stages.settle();
         let filter = stages.asked(&parameters, &caller)?;
         windows::routes(&stages.views, &filter, &parameters, stages.clock.now_ms())

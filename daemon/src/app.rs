@@ -5,6 +5,7 @@
 //! store, count what it has not counted yet, then serve. Stop: no new connections, close sockets,
 //! finish requests, sync the journal, commit the store.
 
+mod alive;
 mod changes;
 pub mod data_dir;
 mod edge;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub use self::alive::alive;
 pub use self::init_auth::init_auth;
 
 use self::data_dir::DataDir;

@@ -35,7 +35,9 @@ use crate::server::{Client, Peer, discard};
 
 pub use access::{Access, access};
 pub use quota::{policy, put_quota, rate_limited};
-pub use refuse::{wrong_scope, wrong_site};
+pub use refuse::{
+    bad_token, misplaced_token, other_scheme, several_tokens, wrong_scope, wrong_site,
+};
 
 /// What is still read of the body of a request that was refused, so that its client, which may be
 /// sending it, gets to read the answer.

@@ -14,8 +14,10 @@ mod logging;
 
 fn main() -> ExitCode {
     let (given, action) = config::given();
-    if action == Action::InitAuth {
-        return init_auth(&given);
+    match action {
+        Action::InitAuth => return init_auth(&given),
+        Action::Health => return health(&given),
+        Action::Run | Action::Check | Action::Print => {}
     }
     let loaded = match config::load(&given) {
         Ok(loaded) => loaded,
@@ -46,6 +48,17 @@ fn init_auth(given: &Given) -> ExitCode {
     match app::init_auth(&loaded) {
         Ok(text) => say(&text),
         Err(error) => fail(error.exit_code(), &error),
+    }
+}
+
+fn health(given: &Given) -> ExitCode {
+    // Whoever asks may not read the secrets, and need not.
+    match config::load_without_secrets(given) {
+        Ok(loaded) => match app::alive(loaded.config.server.bind) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(1, &error),
+        },
+        Err(error) => refuse(&error),
     }
 }
 

@@ -188,7 +188,7 @@ fn what_is_not_a_body_of_events_is_answered_by_one_problem() {
     assert_eq!((answer.status, answer.json()["code"].as_str()), (400, Some("bad_gzip")));
     let allowed = daemon
         .send("DELETE /api/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", b"");
-    assert_eq!((allowed.status, allowed.header("allow")), (405, Some("GET, HEAD, POST")));
+    assert_eq!((allowed.status, allowed.header("allow")), (405, Some("GET, HEAD, OPTIONS, POST")));
     assert_eq!(daemon.get("/api/nothing").status, 404);
     for (query, code) in [
         ("/api/events?limit=0", "bad_number"),

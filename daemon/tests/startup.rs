@@ -7,20 +7,9 @@ mod support;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
-use support::{Daemon, command, eventually};
-
-/// The daemon's own command line, without the environment's settings.
-fn plain() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pulseboardd"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PULSEBOARD_") {
-            command.env_remove(name);
-        }
-    }
-    command
-}
+use support::{Daemon, command, eventually, plain};
 
 /// Its exit code and the one line it said.
 fn refusal(output: &Output) -> (i32, String) {

@@ -107,6 +107,7 @@ pub struct WelcomeLimits {
 
 /// A room as it stands at a tick.
 #[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
@@ -159,6 +160,7 @@ pub struct Delta {
 
 /// A window's numbers at a tick.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Aggregate {
@@ -212,6 +214,7 @@ pub struct Aggregate {
 
 /// Latency over a window, ms. Quantiles within 1 % of the exact value; `max` is exact.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Latency {
@@ -229,6 +232,7 @@ pub struct Latency {
 
 /// One route of a window or a range.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct RouteRow {
@@ -248,6 +252,7 @@ pub struct RouteRow {
 
 /// The routes that have no row of their own, together.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct OtherRoutes {
@@ -261,6 +266,7 @@ pub struct OtherRoutes {
 
 /// Instances whose numbers are in an aggregate, of those there should be.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Nodes {
     /// In the numbers.
@@ -272,6 +278,7 @@ pub struct Nodes {
 /// Columns of one length, one entry a tick: the value of the window that ends there. Null where
 /// there was nothing to measure, and for ticks nobody was up.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct History {
@@ -314,6 +321,7 @@ pub struct Ack {
 
 /// One refused item of a batch.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Rejection {
@@ -358,6 +366,7 @@ pub struct ErrorMessage {
 
 /// An event as stored: an item of `GET /api/events` and of the tail.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[cfg_attr(test, ts(optional_fields))]
 #[serde(rename_all = "camelCase")]

@@ -13,3 +13,4 @@ pub mod say;
 mod stop;
 pub mod token;
 pub mod traffic;
+mod waiting;

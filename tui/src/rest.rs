@@ -70,7 +70,9 @@ pub async fn get(target: &Target, path: &str) -> Result<Bytes, AskError> {
         .and_then(|text| text.as_str())
         .unwrap_or("it says no more");
     let mint = match head.status {
-        StatusCode::UNAUTHORIZED => "; on the daemon's machine: pulseboard token --scope read",
+        StatusCode::UNAUTHORIZED if !detail.contains("pulseboard token") => {
+            "; on the daemon's machine: pulseboard token --scope read"
+        }
         _ => "",
     };
     let detail = format!("{detail}{mint}");

@@ -194,6 +194,7 @@ await shot("wall-token", {
   act: endsSoon,
   size: { width: 1920, height: 1080 },
 });
+await shot("wall-ended-phone", { url: keyed.url, path: "/?wall", act: endedQuiet, size: PHONE });
 await shot("wall-ended", {
   url: keyed.url,
   path: "/?wall",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { nextTick, openPage, says } from "./page.mjs";
+import { faintText, nextTick, openPage, says } from "./page.mjs";
 import { real, someEvents, startTarget, steadyTraffic } from "./target.mjs";
 
 let target;
@@ -14,54 +14,6 @@ after(async () => {
   await calm();
   await target.stop();
 });
-
-/** Text on the page whose contrast with what is behind it is under 4.5 to 1. */
-function faintText(page) {
-  return page.evaluate(() => {
-    const canvas = document.createElement("canvas");
-    canvas.width = 1;
-    canvas.height = 1;
-    const ctx = canvas.getContext("2d", { willReadFrequently: true });
-    /** Paints colours over each other and answers what one sees. */
-    const seen = (...layers) => {
-      ctx.clearRect(0, 0, 1, 1);
-      for (const layer of layers) {
-        ctx.fillStyle = layer;
-        ctx.fillRect(0, 0, 1, 1);
-      }
-      return [...ctx.getImageData(0, 0, 1, 1).data].slice(0, 3);
-    };
-    const luminance = (rgb) => {
-      const [r, g, b] = rgb.map((c) =>
-        c / 255 <= 0.03928 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4,
-      );
-      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const faint = [];
-    for (const element of document.querySelectorAll("body *")) {
-      const text = [...element.childNodes]
-        .filter((node) => node.nodeType === 3)
-        .map((node) => node.textContent.trim());
-      const box = element.getBoundingClientRect();
-      if (text.join("") === "" || box.width < 2 || element.closest(".hidden, noscript")) continue;
-      if (
-        element.checkVisibility &&
-        !element.checkVisibility({ opacityProperty: true, visibilityProperty: true })
-      )
-        continue;
-      if (element.closest(":disabled")) continue;
-      const layers = [];
-      for (let each = element; each; each = each.parentElement)
-        layers.unshift(getComputedStyle(each).backgroundColor);
-      const behind = seen(...layers);
-      const front = seen(...layers, getComputedStyle(element).color);
-      const [high, low] = [luminance(front), luminance(behind)].sort((a, b) => b - a);
-      const ratio = (high + 0.05) / (low + 0.05);
-      if (ratio < 4.5) faint.push(`${text.join(" ")} (${element.className}): ${ratio.toFixed(2)}`);
-    }
-    return faint;
-  });
-}
 
 for (const scheme of ["dark", "light"]) {
   test(`every text of the ${scheme} theme stands out from what is behind it`, async () => {

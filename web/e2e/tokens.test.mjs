@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { mint } from "../dev/jwt.mjs";
-import { holes, nextTick, openPage, says, tickOf } from "./page.mjs";
-import { someEvents, startTarget, steadyTraffic } from "./target.mjs";
+import { faintText, holes, nextTick, openPage, says, tickOf } from "./page.mjs";
+import { real, someEvents, startTarget, steadyTraffic } from "./target.mjs";
 
 /** The daemon takes a token for this much longer than it says. */
 const LEEWAY_S = 30;
@@ -215,6 +215,70 @@ describe("a daemon that asks for a token", () => {
   });
 });
 
+describe("the dialog", () => {
+  for (const scheme of ["dark", "light"]) {
+    test(`stands out in the ${scheme} theme and in high contrast, with every state of it`, async () => {
+      const { page, close } = await openPage(target, "/", { colorScheme: scheme });
+      for (const theme of ["auto", "contrast"]) {
+        await page.evaluate((each) => localStorage.setItem("pulseboard.theme", each), theme);
+        await page.reload();
+        await dialogOf(page).waitFor();
+        assert.deepEqual(await faintText(page), []);
+        await give(page, "5f".repeat(32));
+        await page.locator("#token-note.bad").waitFor();
+        assert.deepEqual(await faintText(page), []);
+        await give(page, target.token({ ttlS: 50 }));
+        await says(page, "live");
+        await page.locator(".access.warn").waitFor();
+        await page.keyboard.press("a");
+        await dialogOf(page, "Access").waitFor();
+        assert.deepEqual(await faintText(page), []);
+      }
+      await close();
+    });
+  }
+
+  for (const viewport of [
+    { width: 320, height: 568 },
+    { width: 390, height: 844 },
+    { width: 720, height: 450 },
+  ]) {
+    test(`fits a screen of ${viewport.width} by ${viewport.height}`, async () => {
+      const { page, close } = await openPage(target, "/", { viewport });
+      const dialog = dialogOf(page);
+      await dialog.waitFor();
+      const box = await dialog.boundingBox();
+      assert.ok(box.x >= 0 && box.x + box.width <= viewport.width, JSON.stringify(box));
+      assert.ok(box.y >= 0 && box.y + box.height <= viewport.height, JSON.stringify(box));
+      const [width, room] = await dialog.evaluate((each) => [each.scrollWidth, each.clientWidth]);
+      assert.ok(width <= room, `${width} in ${room}`);
+      await give(page, target.token({ sub: "s".repeat(200) }));
+      await says(page, "live");
+      await page.keyboard.press("a");
+      await dialogOf(page, "Access").getByText("sss").waitFor();
+      const [wide, narrow] = await dialog.evaluate((each) => [each.scrollWidth, each.clientWidth]);
+      assert.ok(wide <= narrow, `${wide} in ${narrow}`);
+      await close();
+    });
+  }
+
+  test("names whatever can be used", async () => {
+    const { page, close } = await openPage(target);
+    await dialogOf(page).waitFor();
+    const nameless = await page.evaluate(() =>
+      [...document.querySelectorAll("dialog[open] :is(button, input, a[href])")]
+        .filter(
+          (each) => !(each.ariaLabel || each.textContent.trim() || each.labels?.[0]?.textContent.trim()),
+        )
+        .map((each) => each.outerHTML),
+    );
+    assert.deepEqual(nameless, []);
+    const note = await page.locator("#token-field").getAttribute("aria-describedby");
+    assert.ok((await page.locator(`#${note}`).innerText()).length > 0);
+    await close();
+  });
+});
+
 describe("what a token allows", () => {
   test("a token that only reads is told so where demo traffic would be", async () => {
     const { page, close } = await openPage(target);
@@ -269,5 +333,51 @@ describe("what a token allows", () => {
     assert.ok(asked.some(([url, by]) => url.includes("/api/events") && by === `Bearer ${token}`));
     assert.ok(asked.every(([url]) => !url.includes(token)));
     await close();
+  });
+});
+
+describe("a daemon that says no", { skip: !real }, () => {
+  test("to the page's address: REST goes on, and the likely causes are told", async () => {
+    const behind = await startTarget({
+      tokens: true,
+      settings: { PULSEBOARD_SERVER__PUBLIC_URL: "https://pulse.example.org" },
+    });
+    const { page, close } = await openPage(behind);
+    await dialogOf(page, "A token is needed").waitFor({ timeout: 20_000 });
+    await give(page, behind.token());
+    await says(page, "polling");
+    await page.getByRole("button", { name: "why?" }).click();
+    const why = dialogOf(page, "REST is answered, the socket is not");
+    await why.getByText(`public_url = "${behind.url}"`).waitFor();
+    await page.keyboard.press("Escape");
+    await why.waitFor({ state: "hidden" });
+    await close();
+    await behind.stop();
+  });
+
+  test("to too many calls: polling waits as long as it says, visibly, and goes on", async () => {
+    const strict = await startTarget({ tokens: true, settings: { PULSEBOARD_LIMITS__API_PER_MINUTE: "12" } });
+    const asked = [];
+    const { page, close } = await openPage(strict, "/?window=1s", {
+      before: async (each) => {
+        each.on("response", (response) => {
+          if (response.url().includes("/api/aggregates")) asked.push([Date.now(), response.status()]);
+        });
+        await each.routeWebSocket(/\/ws$/, (socket) => socket.close({ code: 1013, reason: "blocked" }));
+      },
+    });
+    await dialogOf(page, "A token is needed").waitFor({ timeout: 20_000 });
+    await give(page, strict.token());
+    await page
+      .locator(".status", { hasText: /polling.*slowed by the daemon's limit, next in \d+ s/ })
+      .waitFor({ timeout: 60_000 });
+    const held = await tickOf(page);
+    await page.waitForFunction((least) => Number(document.querySelector("main").dataset.tick) > least, held, {
+      timeout: 60_000,
+    });
+    const refusals = asked.filter(([, status]) => status === 429);
+    assert.ok(refusals.length <= 3, `${refusals.length} refusals`);
+    await close();
+    await strict.stop();
   });
 });

@@ -41,13 +41,7 @@ pub async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
     let path = if path.is_empty() { "index.html" } else { path };
     if method != Method::GET && method != Method::HEAD {
-        return Problem::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            format!("{method} is not answered here"),
-        )
-        .header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))
-        .into_response();
+        return super::other_method(&method, &uri, "GET, HEAD, OPTIONS");
     }
     if ASSETS.is_empty() && path == "index.html" {
         let kind = HeaderValue::from_static("text/html; charset=utf-8");

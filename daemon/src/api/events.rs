@@ -6,35 +6,19 @@
 use pulseboard::event::EventRef;
 use pulseboard::filter::Filter;
 use pulseboard::wire::server::StoredEvent;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::problem::Problem;
 use super::query::Parameters;
 use crate::journal::{Journal, ScanRange};
 
-/// Parameters of the call.
-pub const PARAMETERS: &[&str] = &[
-    "from",
-    "to",
-    "route",
-    "type",
-    "userId",
-    "sessionId",
-    "clientId",
-    "site",
-    "status",
-    "error",
-    "filter",
-    "limit",
-    "cursor",
-];
-
 /// Parameters that are a term of a filter each.
 const TERMS: [&str; 8] =
     ["route", "type", "site", "status", "error", "userId", "sessionId", "clientId"];
 
 /// A page of events and where the next one starts.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub struct Page {
     events: Vec<StoredEvent>,
     next: Option<String>,

@@ -31,9 +31,6 @@ use super::problem::Problem;
 use super::query::Parameters;
 use crate::journal::{Journal, ScanRange};
 
-/// Parameters of the call.
-pub const PARAMETERS: &[&str] = &["from", "to", "filter", "format"];
-
 /// Exports at a time; past it a call is answered 503 `busy`.
 const EXPORTS_MAX: usize = 16;
 /// Chunks that are ready and not taken yet; then encoding waits.
@@ -312,9 +309,11 @@ impl Producer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::endpoints::{Endpoint, Id};
 
     fn asked(query: &str) -> Result<Asked, Problem> {
-        let parameters = Parameters::parse(Some(query), PARAMETERS)?;
+        let names = Endpoint::of(Id::ExportEvents).query();
+        let parameters = Parameters::parse(Some(query), &names)?;
         Asked::read(&parameters, 1_763_884_800_000, |_| Ok(Filter::default()))
     }
 

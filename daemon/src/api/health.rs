@@ -4,6 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Stages;
@@ -16,7 +17,7 @@ const HORIZON_MS_MIN: i64 = 65_000;
 const BEHIND_MS: u64 = 5_000;
 
 /// The answer of `/health`.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub struct Alive {
     status: &'static str,
 }
@@ -28,7 +29,7 @@ impl Default for Alive {
 }
 
 /// The answer of `/health/ready`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Readiness {
     status: &'static str,
     checks: Checks,
@@ -37,13 +38,13 @@ pub struct Readiness {
 }
 
 /// One part of the daemon.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Check {
     status: &'static str,
     detail: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 struct Checks {
     journal: Check,
     store: Check,

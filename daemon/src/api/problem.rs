@@ -8,6 +8,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use super::endpoints::is_known;
+
 /// The code of a problem document, in the extensions of the answer that carries it: what metrics
 /// and logs tell answers apart by.
 #[derive(Clone, Debug)]
@@ -74,15 +76,6 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).field(field)
     }
 
-    /// 501: a part of the contract that this build does not have yet.
-    pub fn not_available(what: &str) -> Self {
-        Self::new(
-            StatusCode::NOT_IMPLEMENTED,
-            "not_available",
-            format!("{what} is not available in this version"),
-        )
-    }
-
     /// Its stable code.
     pub fn code(&self) -> &str {
         &self.code
@@ -91,6 +84,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        debug_assert!(is_known(&self.code), "{} belongs in api/endpoints/codes.rs", self.code);
         let document = Document {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),

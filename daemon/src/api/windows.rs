@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use pulseboard::filter::Filter;
 use pulseboard::wire::server::{History, OtherRoutes, RouteRow, Snapshot};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::problem::Problem;
@@ -12,7 +13,7 @@ use super::query::Parameters;
 use crate::aggregate::{AtError, RangeError, RouteSort, Routes, RoutesError, ScanError, Views};
 
 /// The answer of `GET /api/history`.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 pub struct HistoryAnswer {
     step: String,
     from: i64,
@@ -21,7 +22,7 @@ pub struct HistoryAnswer {
 }
 
 /// The answer of `GET /api/routes`.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RoutesAnswer {
     routes: Vec<RouteRow>,

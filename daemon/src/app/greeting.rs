@@ -51,6 +51,13 @@ impl Tokens {
     /// How to mint one; with a key pair that is the business of whoever has the private key.
     fn minting(&self) -> String {
         match (self.algorithm, &self.file) {
+            // A copy that systemd made for the daemon alone; the file it was made from is its own.
+            ("HS256", Some(file)) if file.starts_with("/run/credentials") => {
+                "  mint    pulseboard token --scope \"read ingest\", as root, with \
+                 PULSEBOARD_AUTH__SECRET_FILE\n          naming the file that the unit's \
+                 LoadCredential names\n"
+                    .to_owned()
+            }
             ("HS256", Some(file)) => format!(
                 "  mint    PULSEBOARD_AUTH__SECRET_FILE={} pulseboard token --scope \"read ingest\"\n",
                 file.display()

@@ -72,13 +72,6 @@ impl Reloader {
         let applied: Vec<&str> = applied.into_iter().filter(takes_effect).collect();
         let later = loaded.changed_since(&self.started);
         let later: Vec<&str> = later.into_iter().filter(|key| !takes_effect(key)).collect();
-        match applied.as_slice() {
-            [] => tracing::info!("the configuration was read again; nothing in it took effect"),
-            keys => tracing::info!(
-                "the configuration was read again; now in effect: {}",
-                keys.join(", ")
-            ),
-        }
         match mode {
             Ok(true) => tracing::info!("tokens are checked anew, those on open sockets too"),
             Ok(false) => {}
@@ -86,6 +79,13 @@ impl Reloader {
         }
         if !later.is_empty() {
             tracing::warn!("these settings changed and need a restart: {}", later.join(", "));
+        }
+        match applied.as_slice() {
+            [] => tracing::info!("the configuration was read again; nothing in it took effect"),
+            keys => tracing::info!(
+                "the configuration was read again; now in effect: {}",
+                keys.join(", ")
+            ),
         }
         self.current = loaded;
     }

@@ -21,6 +21,8 @@ pub enum Action {
     Print,
     /// Make a secret and the first tokens.
     InitAuth,
+    /// Ask the daemon that runs whether it lives.
+    Health,
 }
 
 /// Describes the command line.
@@ -77,6 +79,13 @@ pub fn command() -> Command {
                 .conflicts_with_all(["check-config", "print-config"])
                 .help("Make a secret, print a read and an ingest token, and exit"),
         )
+        .arg(
+            Arg::new("health")
+                .long("health")
+                .action(ArgAction::SetTrue)
+                .conflicts_with_all(["check-config", "print-config", "init-auth"])
+                .help("Ask the daemon at this address whether it lives, and exit: 0 or 1"),
+        )
 }
 
 /// Gathers what this process was given: its arguments, its environment, where files usually are.
@@ -91,6 +100,7 @@ pub fn given() -> (Given, Action) {
         ("check-config", Action::Check),
         ("print-config", Action::Print),
         ("init-auth", Action::InitAuth),
+        ("health", Action::Health),
     ];
     let asked = one_off.into_iter().find(|(flag, _)| matches.get_flag(flag));
     let action = asked.map_or(Action::Run, |(_, action)| action);

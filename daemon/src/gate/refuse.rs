@@ -16,13 +16,13 @@ pub(super) fn missing_token() -> Problem {
 }
 
 /// 401: something else is in the token's place.
-pub(super) fn other_scheme() -> Problem {
+pub fn other_scheme() -> Problem {
     let detail = format!("Authorization holds no bearer token; {MINT}");
     challenge(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail), None)
 }
 
 /// 401: the token is not taken.
-pub(super) fn bad_token(denied: &Denied) -> Problem {
+pub fn bad_token(denied: &Denied) -> Problem {
     let problem = Problem::new(StatusCode::UNAUTHORIZED, denied.code, denied.message.clone());
     challenge(problem, Some(("invalid_token", &denied.message)))
 }
@@ -35,8 +35,14 @@ pub(super) fn query_token_may_more() -> Problem {
     challenge(problem, Some(("invalid_token", detail)))
 }
 
+/// 401: a token stands where none is taken.
+pub fn misplaced_token(code: &'static str, detail: &str) -> Problem {
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, code, detail);
+    challenge(problem, Some(("invalid_request", detail)))
+}
+
 /// 400: which token is meant is left open.
-pub(super) fn several_tokens() -> Problem {
+pub fn several_tokens() -> Problem {
     let detail = "the request carries several tokens; send one, in one place";
     let problem = Problem::bad_request("several_tokens", detail);
     challenge(problem, Some(("invalid_request", detail)))

@@ -18,6 +18,7 @@ use pulseboard::wire::server::Rejection;
 use serde::Serialize;
 
 use super::{Body, Ingest, IngestError, Share, Source, Verdicts};
+use crate::api::endpoints::{Endpoint, Id};
 use crate::api::problem::{Problem, json};
 use crate::api::query::Parameters;
 use crate::gate::{self, Caller};
@@ -89,7 +90,10 @@ impl Rest {
         let import = match head.uri.query() {
             None => false,
             // A token in the query is the gate's.
-            query => Parameters::parse(query, &["import", "token"])?.flag("import")?,
+            query => {
+                let names = Endpoint::of(Id::SendEvents).query();
+                Parameters::parse(query, &names)?.flag("import")?
+            }
         };
         if import && !caller.grant.allows(Scope::Admin) {
             return Err(gate::wrong_scope(Scope::Admin));

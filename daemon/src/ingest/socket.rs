@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::broadcast::{self, Full, Hub, Socket};
-use crate::gate::Caller;
+use crate::gate::{self, Caller};
 use crate::server::{Peer, origin::Origins, refusal};
 use pulseboard::wire::SUBPROTOCOL;
 
@@ -72,8 +72,13 @@ impl Endpoint {
                 "the connection does not say whose it is",
             ));
         };
-        let token = credentials::token(&request, &handshake, self.query_token)?;
-        let standing = self.hub.admission().admit(token, None).map_err(credentials::denied)?;
+        let token = credentials::token(&request, &handshake, self.query_token)
+            .map_err(IntoResponse::into_response)?;
+        let standing = self
+            .hub
+            .admission()
+            .admit(token, None)
+            .map_err(|denied| gate::bad_token(&denied).into_response())?;
         let seat = self.hub.admit(caller.address).map_err(|full| {
             let (status, code) = match full {
                 Full::Sockets => (StatusCode::SERVICE_UNAVAILABLE, "too_many_sockets"),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::client::{Dial, Heard, Request, Socket};
 use crate::neighbour::Neighbour;
-use crate::support::{Answer, Daemon, token};
+use crate::support::{Answer, Daemon, eventually, plain, token};
 
 /// A table that is being gone through.
 pub(crate) struct Edge {
@@ -16,7 +16,7 @@ pub(crate) struct Edge {
     neighbour: Option<Neighbour>,
     rows: usize,
     failures: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// The exact answer to a request.
@@ -127,6 +127,37 @@ impl Edge {
         Self::with_key(&[], settings, false)
     }
 
+    /// A daemon whose settings stand in a file, to be read again; beside it the neighbour, whose
+    /// tokens are signed with the secret in the file `secret` beside it.
+    pub(crate) fn with_config(toml: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("secret"), token::SECRET).unwrap();
+        std::fs::write(folder.path().join("pulseboard.toml"), toml).unwrap();
+        let mut command = plain();
+        command.current_dir(folder.path()).args(["--bind", "127.0.0.1:0"]);
+        let daemon = Daemon::spawn(command);
+        let neighbour = Some(Neighbour::start(daemon.address));
+        Self { daemon, neighbour, rows: 0, failures: String::new(), folder }
+    }
+
+    /// Writes a file beside the settings, or the settings.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    /// Has the settings read again, and waits until the log says so; what it says.
+    pub(crate) fn reload(&self) -> String {
+        let before = self.daemon.stderr().len();
+        self.daemon.hang_up();
+        eventually("the settings are read again", || {
+            let said = self.daemon.stderr()[before..].to_owned();
+            let over = said.contains("the configuration was read again")
+                || said.contains("the configuration stays as it was");
+            over.then_some(())
+        });
+        self.daemon.stderr()[before..].to_owned()
+    }
+
     fn with_key(key: &[(&str, &str)], settings: &[(&str, &str)], neighbour: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // A table is more than a client usually asks in a minute.
@@ -135,7 +166,7 @@ impl Edge {
         all.extend_from_slice(settings);
         let daemon = Daemon::start_with(folder.path(), &all);
         let neighbour = neighbour.then(|| Neighbour::start(daemon.address));
-        Self { daemon, neighbour, rows: 0, failures: String::new(), _folder: folder }
+        Self { daemon, neighbour, rows: 0, failures: String::new(), folder }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -14,6 +14,7 @@ mod client;
 mod harness;
 mod limits;
 mod neighbour;
+mod reload;
 mod rest;
 mod sockets;
 mod spoofed;

@@ -157,7 +157,8 @@ async fn a_slow_reader_of_a_view_is_told_what_it_missed() {
     slow.write(&frame(0x81, subscribe.as_bytes())).await;
     daemon.watched(1).await;
     let mut newest = daemon.view_tick();
-    let (mut picture, mut frames, mut lagged) = (Picture::default(), 0, 0);
+    let (mut picture, mut frames, mut lagged) = (Picture::default(), 1, 0);
+    picture.apply(&serde_json::from_slice(&slow.frame().await.unwrap().1).unwrap());
     let mut neighbour = Client::connect_to_rooms(daemon.address, &[&room("1s")]).await;
     neighbour.next().await;
     daemon.feed.view(FILTER).padding.store(100_000, Ordering::Relaxed);

@@ -56,12 +56,14 @@ impl Daemon {
 
     /// Starts it with more settings as environment variables, and waits until it is ready.
     pub(crate) fn start_with(data_dir: &Path, settings: &[(&str, &str)]) -> Self {
-        let mut child = command(data_dir)
-            .envs(settings.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = command(data_dir);
+        command.envs(settings.iter().copied());
+        Self::spawn(command)
+    }
+
+    /// Starts it as this command says, and waits until it is ready.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = Arc::new(Mutex::new(String::new()));
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let kept = Arc::clone(&stderr);
@@ -89,6 +91,11 @@ impl Daemon {
     /// What it has said on stderr.
     pub(crate) fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
+    }
+
+    /// SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        Command::new("kill").args(["-HUP", &self.pid().to_string()]).status().unwrap();
     }
 
     /// kill -9.
@@ -168,6 +175,17 @@ impl Drop for Daemon {
 pub(crate) fn command(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pulseboardd"));
     command.args(["--bind", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
+    command
+}
+
+/// The daemon's own command line, without the environment's settings.
+pub(crate) fn plain() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pulseboardd"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PULSEBOARD_") {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

@@ -1,8 +1,10 @@
 //! Sends a body of events until the daemon has given its verdict, exactly once however often that
 //! takes: every event carries its id, so what is sent again after a lost answer counts once.
 //!
-//! Repeats when the daemon is away or busy, for a bounded time; any other refusal is final. Called
-//! by `replay` and `load`.
+//! Repeats when the daemon is away or busy, for a bounded time, and waits where its rates say so; any
+//! other refusal is final. Called by `replay` and `load`.
+
+mod pieces;
 
 use std::time::Duration;
 
@@ -14,8 +16,10 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
 use super::http::{Answer, Connection, HttpError};
+use super::waiting::Waiting;
 use crate::dial;
 use crate::target::Target;
+pub(super) use pieces::Pieces;
 
 /// NDJSON, for several events.
 pub(super) const NDJSON: &str = "application/x-ndjson";
@@ -26,6 +30,8 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MOST: Duration = Duration::from_secs(5);
 /// The longest `Retry-After` that is followed to the letter.
 const RETRY_AFTER_MOST: Duration = Duration::from_mins(1);
+/// A body that its rate keeps out for this long has no chance: others use all there is.
+const RATE_PATIENCE: Duration = Duration::from_mins(10);
 
 /// Delivers bodies over a connection of its own.
 pub(super) struct Courier {
@@ -41,8 +47,10 @@ pub(super) struct Delivered {
     pub(super) verdict: Ack,
     /// From the last sending to its answer.
     pub(super) ack_time: Duration,
-    /// How often it was sent again.
+    /// How often it was sent again since no verdict came.
     pub(super) repeats: u32,
+    /// How often the daemon's rates put it off.
+    pub(super) limited: u32,
 }
 
 /// Why a body has no verdict.
@@ -67,6 +75,8 @@ pub(super) enum DeliverError {
         code: String,
         /// The daemon's sentence.
         detail: String,
+        /// Events that would be taken at once, where it says so.
+        fits: Option<usize>,
     },
     /// An answer of something in front of the daemon, or instead of it.
     #[error("{target} is no daemon: {reason}")]
@@ -106,15 +116,34 @@ impl Courier {
         target: &Target,
         content_type: &'static str,
         body: &Bytes,
+        waiting: &Waiting,
     ) -> Result<Delivered, DeliverError> {
-        let began = Instant::now();
+        let mut began = Instant::now();
+        let limited_since = began;
         let mut backoff = BACKOFF_FIRST;
-        let mut repeats = 0;
+        let (mut repeats, mut limited) = (0, 0);
         loop {
             let reused = self.connection.is_open();
             let sent = Instant::now();
             let result = self.connection.post(&self.path, content_type, body.clone()).await;
             let (last, asked) = match result {
+                Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => {
+                    let asked = answer.retry_after();
+                    let Some(problem) = problem(&answer).filter(Problem::is_passing) else {
+                        return Err(refused(target, &answer));
+                    };
+                    waiting.is_limited(&problem.detail);
+                    limited += 1;
+                    let wait = asked.unwrap_or(BACKOFF_FIRST).min(RETRY_AFTER_MOST);
+                    if limited_since.elapsed() + wait > RATE_PATIENCE {
+                        let last = format!("{} ({})", problem.detail, problem.code);
+                        return Err(DeliverError::GaveUp { patience: RATE_PATIENCE, last });
+                    }
+                    sleep(wait).await;
+                    // A daemon that answers is not away.
+                    (began, backoff) = (Instant::now(), BACKOFF_FIRST);
+                    continue;
+                }
                 Ok(answer) if is_passing(answer.status) => {
                     let what = problem(&answer).map_or_else(
                         || format!("HTTP {}", answer.status.as_u16()),
@@ -130,7 +159,7 @@ impl Courier {
                 }
                 Ok(answer) => {
                     let verdict = verdict(target, &answer)?;
-                    return Ok(Delivered { verdict, ack_time: sent.elapsed(), repeats });
+                    return Ok(Delivered { verdict, ack_time: sent.elapsed(), repeats, limited });
                 }
                 // A kept-alive connection that was closed meanwhile: open another at once.
                 Err(HttpError::Lost { .. }) if reused && repeats == 0 => {
@@ -153,7 +182,7 @@ impl Courier {
 
 /// Whether a later try may succeed.
 fn is_passing(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 429 | 502 | 503 | 504)
+    matches!(status.as_u16(), 408 | 502 | 503 | 504)
 }
 
 /// A problem document.
@@ -161,6 +190,13 @@ fn is_passing(status: StatusCode) -> bool {
 struct Problem {
     code: String,
     detail: String,
+}
+
+impl Problem {
+    /// Whether waiting helps; a batch that is larger than a bucket never fits.
+    fn is_passing(&self) -> bool {
+        self.code != "batch_exceeds_burst"
+    }
 }
 
 fn problem(answer: &Answer) -> Option<Problem> {
@@ -183,21 +219,33 @@ fn verdict(target: &Target, answer: &Answer) -> Result<Ack, DeliverError> {
         let duplicate = u64::from(single.status == "duplicate");
         return Ok(Ack { accepted: 1 - duplicate, duplicates: duplicate, ..Ack::default() });
     }
+    Err(refused(target, answer))
+}
+
+fn refused(target: &Target, answer: &Answer) -> DeliverError {
+    let (target, status) = (target.to_string(), answer.status.as_u16());
     if let Some(reason) = dial::stranger(answer.status, &answer.headers, &answer.body) {
-        return Err(DeliverError::Elsewhere { target: target.to_string(), reason });
+        return DeliverError::Elsewhere { target, reason };
     }
     match problem(answer) {
-        Some(problem) => Err(DeliverError::Refused {
-            target: target.to_string(),
-            status: answer.status.as_u16(),
-            code: problem.code,
-            detail: problem.detail,
-        }),
-        None => Err(DeliverError::Stranger {
-            target: target.to_string(),
-            status: answer.status.as_u16(),
-        }),
+        Some(problem) => {
+            let fits = if problem.is_passing() { None } else { quota(answer) };
+            DeliverError::Refused {
+                target,
+                status,
+                code: problem.code,
+                detail: problem.detail,
+                fits,
+            }
+        }
+        None => DeliverError::Stranger { target, status },
     }
+}
+
+/// The `q` of `RateLimit-Policy`: `"events";q=500;w=1`.
+fn quota(answer: &Answer) -> Option<usize> {
+    let policy = answer.headers.get("ratelimit-policy")?.to_str().ok()?;
+    policy.split(';').find_map(|part| part.trim().strip_prefix("q="))?.parse().ok()
 }
 
 /// The verdict that a refusal of a body with one event amounts to, where the event was at fault.
@@ -219,6 +267,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::commands::progress::Progress;
     use crate::token::Source;
 
     const VERDICT: &str = r#"{"accepted":1,"duplicates":0,"rejected":[],"rejectedTotal":0}"#;
@@ -250,7 +299,8 @@ mod tests {
 
     async fn deliver(target: &Target) -> Result<Delivered, DeliverError> {
         let mut courier = Courier::new(target, "/api/events", Duration::from_secs(5));
-        courier.deliver(target, NDJSON, &BODY).await
+        let waiting = Waiting::new(std::sync::Arc::new(Progress::endless(true)));
+        courier.deliver(target, NDJSON, &BODY, &waiting).await
     }
 
     #[tokio::test]
@@ -263,7 +313,19 @@ mod tests {
         ])
         .await;
         let delivered = deliver(&target).await.unwrap();
-        assert_eq!((delivered.verdict.accepted, delivered.repeats), (1, 3));
+        assert_eq!((delivered.verdict.accepted, delivered.repeats), (1, 2));
+        assert_eq!(delivered.limited, 1);
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_never_fits_is_refused_with_what_would_fit() {
+        let target = scripted(&[(
+            "429 Too Many Requests\r\nRateLimit-Policy: \"events\";q=500;w=1",
+            r#"{"code":"batch_exceeds_burst","detail":"at most 500"}"#,
+        )])
+        .await;
+        let error = deliver(&target).await.unwrap_err();
+        assert!(matches!(error, DeliverError::Refused { status: 429, fits: Some(500), .. }));
     }
 
     #[tokio::test]

@@ -27,6 +27,7 @@ use crate::commands::progress::Progress;
 use crate::commands::say;
 use crate::commands::stop::Stop;
 use crate::commands::traffic::{Generator, Profile};
+use crate::commands::waiting::Waiting;
 use crate::target::Target;
 
 /// How long a daemon may be away or busy before the load gives up.
@@ -163,20 +164,28 @@ pub async fn run(args: Args, target: &Target) -> anyhow::Result<ExitCode> {
     let senders = connect(&args, target).await?;
 
     let stats = Arc::new(Stats::default());
+    let progress = Arc::new(match duration {
+        Some(duration) => Progress::of(duration.as_millis() as u64, args.json),
+        None => Progress::endless(args.json),
+    });
+    let waiting = Waiting::new(Arc::clone(&progress));
     let (end, ended) = watch::channel(false);
     let supplies = supplies(&args, batch, &Stopped(ended.clone()));
     let began = Instant::now();
     let mut tasks = JoinSet::new();
     for (sender, supply) in senders.into_iter().zip(supplies) {
         let (stats, stopped) = (Arc::clone(&stats), Stopped(ended.clone()));
+        let waiting = waiting.clone();
         tasks.spawn(async move {
             match sender {
-                Sender::Poster(poster) => poster.run(supply, stats, stopped).await,
-                Sender::Publisher(publisher) => publisher.run(supply, stats, stopped).await,
+                Sender::Poster(poster) => poster.run(supply, stats, stopped, waiting).await,
+                Sender::Publisher(publisher) => {
+                    publisher.run(supply, stats, stopped, waiting).await
+                }
             }
         });
     }
-    let result = watch_over(&mut tasks, &stats, duration, args.json).await;
+    let result = watch_over(&mut tasks, &stats, duration, &progress).await;
     let took = began.elapsed();
     end.send_replace(true);
     // Senders end when their last answer is there.
@@ -250,12 +259,8 @@ async fn watch_over(
     tasks: &mut JoinSet<anyhow::Result<()>>,
     stats: &Stats,
     duration: Option<Duration>,
-    json: bool,
+    progress: &Progress,
 ) -> anyhow::Result<()> {
-    let progress = match duration {
-        Some(duration) => Progress::of(duration.as_millis() as u64, json),
-        None => Progress::endless(json),
-    };
     let mut stop = Stop::on_signal();
     let began = Instant::now();
     let mut steps = interval(Duration::from_millis(500));

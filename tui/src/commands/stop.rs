@@ -1,6 +1,8 @@
 //! Ctrl-C and SIGTERM for long work: the first asks it to end in order, the second ends the process
 //! at once. Called by `replay` and `load`.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 
 /// Tells many tasks that the work should end.
@@ -32,6 +34,12 @@ impl Stop {
         if self.asked.wait_for(|asked| *asked).await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Returns some time after it is asked to end.
+    pub(super) async fn asked_and_waited(&mut self, longer: Duration) {
+        self.asked().await;
+        tokio::time::sleep(longer).await;
     }
 }
 

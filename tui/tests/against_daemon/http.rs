@@ -9,13 +9,19 @@ use serde_json::Value;
 /// A kept-alive connection.
 pub(crate) struct Http {
     address: SocketAddr,
+    token: Option<String>,
     stream: Option<BufReader<TcpStream>>,
 }
 
 impl Http {
     /// A connection that is opened by the first request.
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, stream: None }
+        Self { address, token: None, stream: None }
+    }
+
+    /// The same, presenting a token.
+    pub(crate) fn with_token(address: SocketAddr, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..Self::new(address) }
     }
 
     /// The JSON of an answer that must be a 200.
@@ -40,8 +46,10 @@ impl Http {
         body: &[u8],
     ) -> io::Result<(u16, Vec<u8>)> {
         let mut stream = self.stream.take().map_or_else(|| connect(self.address), Ok)?;
+        let bearer = self.token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n"));
+        let bearer = bearer.unwrap_or_default();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{headers}Content-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{bearer}{headers}Content-Length: {}\r\n\r\n",
             self.address,
             body.len()
         );

@@ -10,4 +10,5 @@ mod export;
 mod http;
 mod kill;
 mod real_input;
+mod tokens;
 mod tools;

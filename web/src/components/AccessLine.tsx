@@ -14,26 +14,26 @@ export function AccessLine({ onToken }: { onToken: () => void }) {
       <Line
         text={ended ? "the token has ended; a new one goes on from here" : "the daemon asks for a token"}
         button="give a token"
-        urgent
+        kind="asks warn"
         onClick={onToken}
       />
     );
   }
   if (ends === undefined) return null;
   const text = ends > 0 ? `the token ends in ${age(ends)}` : "the token ends now";
-  return <Line text={text} button="renew" urgent={ends < 60} onClick={onToken} />;
+  return <Line text={text} button="renew" kind={ends < 60 ? "warn" : ""} onClick={onToken} />;
 }
 
 interface LineProps {
   text: string;
   button: string;
-  urgent: boolean;
+  kind: string;
   onClick: () => void;
 }
 
-function Line({ text, button, urgent, onClick }: LineProps) {
+function Line({ text, button, kind, onClick }: LineProps) {
   return (
-    <span className={`access${urgent ? " warn" : ""}`}>
+    <span className={`access ${kind}`}>
       <span>{text}</span>
       <button type="button" className="link" onClick={onClick}>
         {button}

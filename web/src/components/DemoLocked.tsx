@@ -15,7 +15,7 @@ export function DemoLocked({ onToken }: { onToken: () => void }) {
       <p>
         The token in use may <b>{scope}</b>, not send. One that may do both:
       </p>
-      <CopyLine label="where the daemon's secret is" text={MINT_BOTH} />
+      <CopyLine label="run this where the daemon's secret is" text={MINT_BOTH} />
       <button type="button" className="button" onClick={onToken}>
         <span>give another token</span>
       </button>

@@ -23,14 +23,17 @@ export function SubBar({ onToken, onNoSocket }: Props) {
   const { detail } = statusOf(state, now);
   const retries = connection.kind === "reconnecting" || connection.kind === "polling";
   const aboutToken = isAsking(state) || endsSoonS(state) !== undefined;
+  const marks = [
+    ...(trouble || isAsking(state) ? ["troubled"] : []),
+    ...(detail ? ["detailed"] : []),
+    ...(aboutToken ? ["tokened"] : []),
+  ];
 
   return (
-    <div
-      className={`subbar${trouble || isAsking(state) ? " troubled" : ""}${detail || aboutToken ? " detailed" : ""}`}
-    >
+    <div className={["subbar", ...marks].join(" ")}>
       <p className={trouble ? "trouble" : undefined}>
         {/* A narrow bar above has no room for the state's detail: there it stands here, before anything else. */}
-        <span className="narrow">{aboutToken ? "" : detail}</span>
+        {detail && <span className="narrow">{detail}</span>}
         <AccessLine onToken={onToken} />
         {trouble ? (
           <span className="wide">{trouble}</span>

@@ -73,9 +73,9 @@ export function TokenDialog({ open, onClose }: { open: boolean; onClose: () => v
         }}
       >
         {denial && <p role="status">{denial.text}</p>}
-        {why && <p className="hint">{`${why.detail} (${why.code})`}</p>}
+        {refusal && <p className="hint">{`${refusal.detail} (${refusal.code})`}</p>}
         {used && !isAsking(state) && <Facts state={state} used={used} />}
-        <CopyLine label={`${used ? "another one" : "made"} where the daemon's secret is`} text={MINT_READ} />
+        <CopyLine label="run this where the daemon's secret is" text={MINT_READ} />
         <form onSubmit={submit} autoComplete="off">
           <label htmlFor="token-field">{used ? "new token" : "token"}</label>
           <div className="field">
@@ -143,7 +143,7 @@ function Facts({ state, used }: { state: State; used: Claims }) {
   const end = moment(used.expiresS, Date.now());
   const facts: [string, string][] = [
     ["for", used.subject],
-    ["may", scopeOf(state)],
+    ["may", scopeOf(state).split(" ").join(", ")],
     ["site", used.site ?? "all"],
     ["ends", left === undefined ? end : left > 0 ? `${end}, in ${age(left)}` : "now"],
     ...(limit === undefined ? [] : ([["may send", `${count(limit)} events/s`]] as [string, string][])),

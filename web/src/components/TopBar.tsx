@@ -1,9 +1,9 @@
 // The bar: what this is, how fresh it is, and the few things one can do.
 
-import { usesTokens } from "../state/access";
+import { endsSoonS, isAsking, usesTokens } from "../state/access";
 import { useDashboard, useNow, useSession, useTheme } from "../state/hooks";
 import { cycleTheme, type Theme } from "../state/preferences";
-import { DEFAULT_WINDOWS, isCurrent, isSlowed, shownRoom } from "../state/state";
+import { DEFAULT_WINDOWS, isCurrent, isSlowed, type State, shownRoom } from "../state/state";
 import { statusOf } from "../state/status";
 import { HelpIcon, KeyIcon, PauseIcon, PlayIcon, PulseIcon, ThemeIcon, WallIcon } from "./icons";
 
@@ -117,10 +117,13 @@ export function StatusLine() {
       <i className="light" />
       <b>{status.word}</b> <span>{status.detail}</span>
       <span className="hidden" role="status">
-        {status.light === "live"
-          ? "live"
-          : `${status.light}: ${state.frozen ? "paused" : state.connection.kind}`}
+        {status.light === "live" ? "live" : `${status.light}: ${state.frozen ? "paused" : saidOf(state)}`}
+        {endsSoonS(state) !== undefined && ", the token soon ends"}
       </span>
     </p>
   );
+}
+
+function saidOf(state: State): string {
+  return isAsking(state) ? "a token is needed" : state.connection.kind;
 }

@@ -64,6 +64,11 @@ export function Overview({ origin, onHelp, onToken, onNoSocket, onWall }: Props)
         <span>
           <kbd>t</kbd> theme
         </span>
+        {usesTokens(state) && (
+          <span>
+            <kbd>a</kbd> access
+          </span>
+        )}
         <span>
           <kbd>?</kbd> help
         </span>

@@ -1,6 +1,7 @@
 // One page's session: joins the feed to the store, and is what the pages call to change the view.
 
 import { Feed, type FeedEvent } from "../wire/feed";
+import { Refused } from "../wire/rest";
 import { roomOf, windowOf } from "../wire/rooms";
 import { allows, readToken } from "../wire/token";
 import { sendLimit } from "./access";
@@ -71,8 +72,12 @@ export function createSession(origin: string, window: string): Session {
       ]);
       if (snapshot.tick !== tick) throw new Error("another tick");
       if (store.latest().window === window) store.dispatch({ kind: "rewound", snapshot, newest });
-    } catch {
-      store.dispatch({ kind: "resume", notice: `that moment is not stored for ${window}: live again` });
+    } catch (error) {
+      const limited = error instanceof Refused && error.passes;
+      const why = limited
+        ? "the daemon's limit of calls is reached"
+        : `that moment is not stored for ${window}`;
+      store.dispatch({ kind: "resume", notice: `${why}: live again` });
     }
   }
 

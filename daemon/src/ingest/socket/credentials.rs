@@ -5,68 +5,44 @@
 //! Nothing in here ends up in a log or in an answer.
 
 use axum::extract::Request;
-use axum::response::Response;
-use http::{HeaderValue, StatusCode, header};
+use http::header;
 
 use super::handshake::{BEARER, Handshake};
-use crate::auth::Denied;
+use crate::api::problem::Problem;
 use crate::broadcast::Token;
-use crate::server::refusal;
+use crate::gate;
 
 /// The one token a request carries; several are refused, since they may say different things.
-#[allow(clippy::result_large_err, reason = "an answer, made once a socket")]
 pub(super) fn token(
     request: &Request,
     handshake: &Handshake,
     query_allowed: bool,
-) -> Result<Option<Token>, Response> {
-    let in_header = request
-        .headers()
-        .get_all(header::AUTHORIZATION)
-        .iter()
-        .filter_map(|line| line.to_str().ok()?.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim());
-    let in_query = request
-        .uri()
-        .query()
-        .into_iter()
-        .flat_map(|query| query.split('&'))
-        .filter_map(|pair| pair.strip_prefix("token="));
-    if !query_allowed && in_query.clone().next().is_some() {
-        return Err(challenge(
-            StatusCode::UNAUTHORIZED,
+) -> Result<Option<Token>, Problem> {
+    let mut tokens = Vec::new();
+    for line in request.headers().get_all(header::AUTHORIZATION) {
+        let bearer = line.to_str().ok().and_then(|line| line.trim().split_once(' '));
+        match bearer {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                tokens.push(token.trim());
+            }
+            _ => return Err(gate::other_scheme()),
+        }
+    }
+    tokens.extend(handshake.bearers.iter().map(|offered| &offered[BEARER.len()..]));
+    let pairs = request.uri().query().into_iter().flat_map(|query| query.split('&'));
+    let queried = tokens.len();
+    tokens.extend(pairs.filter_map(|pair| pair.strip_prefix("token=")));
+    if tokens.len() > queried && !query_allowed {
+        return Err(gate::misplaced_token(
             "query_token_off",
             "a token in the query is not taken here, since proxies log it; send it in the \
              Authorization header, as subprotocol bearer.<token> beside pulseboard.v1, or as \
              `auth` message (or set auth.allow_query_token)",
         ));
     }
-    let offered = handshake.bearers.iter().map(|offered| &offered[BEARER.len()..]);
-    let mut tokens = in_header.chain(offered).chain(in_query);
-    let token = tokens.next().map(Token::new);
-    if tokens.next().is_some() {
-        return Err(challenge(
-            StatusCode::BAD_REQUEST,
-            "several_tokens",
-            "the request carries several tokens; send one, in one place",
-        ));
+    match tokens.as_slice() {
+        [] => Ok(None),
+        [token] => Ok(Some(Token::new(*token))),
+        _ => Err(gate::several_tokens()),
     }
-    Ok(token)
-}
-
-/// The answer to a token that is not taken.
-pub(super) fn denied(denied: Denied) -> Response {
-    challenge(StatusCode::UNAUTHORIZED, denied.code, denied.message)
-}
-
-fn challenge(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Response {
-    let mut response = refusal(status, code, detail);
-    let challenge = match status {
-        StatusCode::UNAUTHORIZED => "Bearer realm=\"pulseboard\", error=\"invalid_token\"",
-        _ => "Bearer realm=\"pulseboard\", error=\"invalid_request\"",
-    };
-    let challenge = HeaderValue::from_static(challenge);
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-    response
 }

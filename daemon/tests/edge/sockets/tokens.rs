@@ -46,6 +46,17 @@ fn a_token_stands_in_one_place_and_is_good_or_there_is_no_socket() {
         ("nonsense, as subprotocol", Dial::subprotocol("x"), &challenged("token_malformed")),
         ("empty, as subprotocol", Dial::subprotocol(""), &challenged("token_malformed")),
         ("cut by a comma", Dial::subprotocol("a,b"), &challenged("token_malformed")),
+        (
+            "a password instead",
+            Dial::plain().header("Authorization", "Basic bWFsbG9yeTpvcGVu"),
+            &challenged("unauthorized"),
+        ),
+        ("no scheme", Dial::plain().header("Authorization", &good), &challenged("unauthorized")),
+        (
+            "twice in the header",
+            Dial::bearer(&good).header("Authorization", &format!("Bearer {good}")),
+            &refused(400, "several_tokens"),
+        ),
         ("in the query", Dial::query(&good), &challenged("query_token_off")),
         ("empty, in the query", Dial::query(""), &challenged("query_token_off")),
         ("an unknown subprotocol", offer("pulseboard.v2"), &refused(400, "unknown_subprotocol")),
@@ -189,6 +200,62 @@ fn whoever_shows_no_token_learns_nothing_and_is_shown_out() {
             Ok(())
         } else {
             Err(format!("{error:?}, {end:?} after {} ms", now_ms() - began_ms))
+        }
+    });
+    edge.finish();
+}
+
+#[test]
+fn whoever_sends_too_much_is_told_when_to_come_back() {
+    let mut edge = Edge::start(&[
+        ("PULSEBOARD_LIMITS__SOCKET_EVENTS_PER_SECOND", "1"),
+        ("PULSEBOARD_LIMITS__SOCKET_EVENTS_BURST", "20"),
+    ]);
+    let event = json!({"type": "t", "route": "/"});
+    let publish = |events: usize| {
+        json!({"op": "publish", "id": 1, "events": vec![&event; events]}).to_string()
+    };
+    let slow = Dial::bearer(&sender());
+    let burst = [publish(21)];
+    edge.socket("more at once than ever fits", &slow, &burst, &Meets::Error("batch_exceeds_burst"));
+    let twice = [publish(15), publish(15)];
+    edge.socket("more than there is", &slow, &twice, &Meets::Error("rate_limited"));
+    edge.row("when to come back", |edge| {
+        let mut socket = slow.open(edge.address()).map_err(|answer| answer.head)?;
+        let Heard::Message(welcome) = socket.hear() else { return Err("no welcome".into()) };
+        if welcome["limits"]["eventsPerSecond"] != 1 {
+            return Err(welcome.to_string());
+        }
+        socket.say(&publish(20));
+        socket.say(&publish(10));
+        let Heard::Message(error) = socket.hear_op("error") else { return Err("none".into()) };
+        let after_ms = error["retryAfterMs"].as_u64().unwrap_or_default();
+        // Ten events at one a second; the clock goes on meanwhile.
+        let is_right = error["id"] == 1 && (5_000..=10_000).contains(&after_ms);
+        if is_right { Ok(()) } else { Err(error.to_string()) }
+    });
+    edge.row("a renewal fills no bucket", |edge| {
+        let mut socket = slow.open(edge.address()).map_err(|answer| answer.head)?;
+        socket.say(&publish(20));
+        socket.say(&auth(&sender()));
+        socket.say(&publish(20));
+        match socket.hear_op("error") {
+            Heard::Message(error) if error["code"] == "rate_limited" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    let fast = Dial::bearer(&signed(&json!({"scope": "ingest", "rate": 1_000, "sub": "fast"})));
+    edge.row("a rate of its own", |edge| {
+        let mut socket = fast.open(edge.address()).map_err(|answer| answer.head)?;
+        let Heard::Message(welcome) = socket.hear() else { return Err("no welcome".into()) };
+        socket.say(&publish(900));
+        match socket.hear() {
+            Heard::Message(ack)
+                if ack["accepted"] == 900 && welcome["limits"]["eventsPerSecond"] == 1_000 =>
+            {
+                Ok(())
+            }
+            other => Err(format!("{other:?} after {welcome}")),
         }
     });
     edge.finish();

@@ -84,14 +84,17 @@ fn requests_that_are_no_upgrade_are_told_what_is_missing() {
 
 #[test]
 fn pages_of_other_origins_get_no_socket() {
-    let mut edge = Edge::start(&[]);
+    let mut edge =
+        Edge::start(&[("PULSEBOARD_SERVER__ALLOWED_ORIGINS", "https://wall.example.org")]);
     let own = format!("http://{}", edge.address());
     let port = edge.address().port();
     let dial = |origins: &[&str]| {
         let dial = Dial::bearer(&reader());
         origins.iter().fold(dial, |dial, origin| dial.header("Origin", origin))
     };
-    edge.socket("its own", &dial(&[&own]), &[], &Meets::Welcome("ok", "read"));
+    for origin in [own.as_str(), "https://wall.example.org", "https://WALL.example.org:443"] {
+        edge.socket(origin, &dial(&[origin]), &[], &Meets::Welcome("ok", "read"));
+    }
     edge.socket("no origin", &dial(&[]), &[], &Meets::Welcome("ok", "read"));
     let refused = Meets::Refused(Expect::problem(403, "origin_not_allowed"));
     for origin in [

@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::stats::Stats;
 use super::supply::{Batch, Supply};
 use super::{LAST_WORDS, PATIENCE, Stopped};
+use crate::commands::waiting::Waiting;
 use crate::connection::backoff::Backoff;
 use crate::socket::{self, OpenError, Socket};
 use crate::target::Target;
@@ -30,6 +31,10 @@ pub(super) struct Publisher {
     in_flight: VecDeque<Publish>,
     /// Refused for now: to be sent again.
     again: Vec<Batch>,
+    /// Events of a frame, as far as it is known what the daemon takes at once.
+    events_max: u32,
+    /// Publishes under way at most: one after the daemon put one off, more with each it took.
+    window: usize,
     next_id: u64,
 }
 
@@ -59,6 +64,10 @@ struct Said<'a> {
     retry_after_ms: Option<u64>,
 }
 
+fn is(code: Option<&str>, wanted: &str) -> bool {
+    code == Some(wanted)
+}
+
 impl Publisher {
     /// Connects, so that a missing daemon is known at once.
     pub(super) async fn connect(target: &Target) -> anyhow::Result<Self> {
@@ -72,6 +81,8 @@ impl Publisher {
             socket: Some(socket),
             in_flight: VecDeque::new(),
             again: Vec::new(),
+            events_max: u32::MAX,
+            window: IN_FLIGHT,
             next_id: 1,
         })
     }
@@ -82,6 +93,7 @@ impl Publisher {
         mut supply: Supply,
         stats: Arc<Stats>,
         stopped: Stopped,
+        waiting: Waiting,
     ) -> anyhow::Result<()> {
         let mut patience = stopped.clone();
         let work = async {
@@ -91,7 +103,7 @@ impl Publisher {
                     continue;
                 };
                 // A loss is an end without an error: the same batches go out again.
-                if self.talk(&mut socket, &mut supply, &stats, stopped.clone()).await? {
+                if self.talk(&mut socket, &mut supply, &stats, stopped.clone(), &waiting).await? {
                     let _ = socket.close(None).await;
                     return anyhow::Ok(());
                 }
@@ -142,6 +154,7 @@ impl Publisher {
         supply: &mut Supply,
         stats: &Stats,
         mut stopped: Stopped,
+        waiting: &Waiting,
     ) -> anyhow::Result<bool> {
         let mut pause = None;
         loop {
@@ -150,7 +163,7 @@ impl Publisher {
                 return Ok(true);
             }
             // Without waiting: everything there is room for, in one write.
-            while pause.is_none() && self.in_flight.len() < IN_FLIGHT {
+            while pause.is_none() && self.in_flight.len() < self.window {
                 let batch = match self.again.pop() {
                     Some(batch) => Some(batch),
                     None if ended => None,
@@ -164,7 +177,7 @@ impl Publisher {
             if socket.flush().await.is_err() {
                 return Ok(false);
             }
-            let room = !ended && pause.is_none() && self.in_flight.len() < IN_FLIGHT;
+            let room = !ended && pause.is_none() && self.in_flight.len() < self.window;
             let message = tokio::select! {
                 biased;
                 message = socket.next() => message,
@@ -189,7 +202,7 @@ impl Publisher {
             loop {
                 match next {
                     Some(Ok(Message::Text(text))) => {
-                        if let Some(asked) = self.hear(&text, stats)? {
+                        if let Some(asked) = self.hear(&text, stats, waiting)? {
                             pause = Some(asked);
                         }
                     }
@@ -204,11 +217,19 @@ impl Publisher {
         }
     }
 
+    /// Writes a frame; what is too large for one goes into the next.
     async fn feed(
         &mut self,
         socket: &mut Socket,
         batch: Batch,
     ) -> Result<(), tokio_tungstenite::tungstenite::Error> {
+        let batch = match batch.split_commas(self.events_max) {
+            (first, Some(rest)) => {
+                self.again.push(rest);
+                first
+            }
+            (whole, None) => whole,
+        };
         let id = self.next_id;
         self.next_id += 1;
         let events = String::from_utf8_lossy(&batch.text);
@@ -218,7 +239,12 @@ impl Publisher {
     }
 
     /// Takes in a message; gives the pause that the daemon asks for, if it does.
-    fn hear(&mut self, text: &str, stats: &Stats) -> anyhow::Result<Option<Duration>> {
+    fn hear(
+        &mut self,
+        text: &str,
+        stats: &Stats,
+        waiting: &Waiting,
+    ) -> anyhow::Result<Option<Duration>> {
         let Ok(said) = serde_json::from_str::<Said<'_>>(text) else { return Ok(None) };
         let publish = said.id.and_then(|id| self.take(id));
         match (&*said.op, publish) {
@@ -231,11 +257,25 @@ impl Publisher {
                     rejected_total: said.rejected_total,
                 };
                 stats.answered(&verdict, publish.sent.elapsed(), 0);
+                self.window = (self.window + 1).min(IN_FLIGHT);
                 Ok(None)
             }
             ("error", Some(publish)) => match said.retry_after_ms {
+                None if is(said.code.as_deref(), "batch_exceeds_burst")
+                    && publish.batch.events > 1 =>
+                {
+                    self.events_max = publish.batch.events / 2;
+                    self.again.push(publish.batch);
+                    Ok(None)
+                }
                 Some(retry_after_ms) => {
-                    stats.repeated(1);
+                    if is(said.code.as_deref(), "rate_limited") {
+                        waiting.is_limited(said.message.as_deref().unwrap_or_default());
+                        stats.limited(1);
+                        self.window = 1;
+                    } else {
+                        stats.repeated(1);
+                    }
                     self.again.push(publish.batch);
                     Ok(Some(Duration::from_millis(retry_after_ms.clamp(1, 60_000))))
                 }

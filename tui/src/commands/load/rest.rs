@@ -6,13 +6,14 @@ use std::time::Duration;
 use super::stats::Stats;
 use super::supply::Supply;
 use super::{PATIENCE, Stopped};
-use crate::commands::deliver::{self, Courier, DeliverError, Delivered};
+use crate::commands::deliver::{self, Courier, DeliverError, Delivered, Pieces};
+use crate::commands::waiting::Waiting;
 use crate::target::Target;
 
 /// A connection and what it needs.
 pub(super) struct Poster {
     target: Target,
-    courier: Courier,
+    pieces: Pieces,
 }
 
 impl Poster {
@@ -20,7 +21,7 @@ impl Poster {
     pub(super) async fn connect(target: &Target) -> anyhow::Result<Self> {
         let mut courier = Courier::new(target, "/api/events", PATIENCE);
         courier.open().await?;
-        Ok(Self { target: target.clone(), courier })
+        Ok(Self { target: target.clone(), pieces: Pieces::new(courier) })
     }
 
     /// Posts until it is stopped.
@@ -29,6 +30,7 @@ impl Poster {
         mut supply: Supply,
         stats: Arc<Stats>,
         mut stopped: Stopped,
+        waiting: Waiting,
     ) -> anyhow::Result<()> {
         while !stopped.is_set() {
             let batch = tokio::select! {
@@ -38,9 +40,15 @@ impl Poster {
             };
             let Some(batch) = batch else { break };
             let single = batch.events == 1;
-            let content_type = if single { deliver::JSON } else { deliver::NDJSON };
             let body = batch.text.into();
-            let delivery = self.courier.deliver(&self.target, content_type, &body);
+            let (target, pieces) = (&self.target, &mut self.pieces);
+            let delivery = async {
+                if single {
+                    pieces.courier().deliver(target, deliver::JSON, &body, &waiting).await
+                } else {
+                    pieces.deliver(target, body, batch.events as usize, &waiting).await
+                }
+            };
             let delivered = tokio::select! {
                 biased;
                 delivered = delivery => delivered,
@@ -53,11 +61,12 @@ impl Poster {
             let delivered = match delivered {
                 Err(error @ DeliverError::Refused { .. }) if single => {
                     let verdict = deliver::as_rejection(&error).ok_or(error)?;
-                    Delivered { verdict, ack_time: Duration::ZERO, repeats: 0 }
+                    Delivered { verdict, ack_time: Duration::ZERO, repeats: 0, limited: 0 }
                 }
                 other => other?,
             };
             stats.answered(&delivered.verdict, delivered.ack_time, delivered.repeats);
+            stats.limited(u64::from(delivered.limited));
         }
         Ok(())
     }

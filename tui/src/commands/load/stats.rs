@@ -27,6 +27,8 @@ pub(super) struct Counts {
     pub(super) requests: u64,
     /// Requests or frames sent again: no answer came, or the daemon asked for it.
     pub(super) repeats: u64,
+    /// How often the daemon's rates put a request or a frame off.
+    pub(super) limited: u64,
     /// Events sent that have no verdict, because the load ended or the daemon went away.
     pub(super) unanswered: u64,
     pub(super) acks: Histogram,
@@ -57,6 +59,11 @@ impl Stats {
     /// Something was sent again.
     pub(super) fn repeated(&self, requests: u64) {
         self.lock().repeats += requests;
+    }
+
+    /// The daemon's rates put something off.
+    pub(super) fn limited(&self, times: u64) {
+        self.lock().limited += times;
     }
 
     /// Events were given up on.
@@ -93,6 +100,8 @@ pub(super) struct Summary {
     events_per_second: f64,
     requests: u64,
     repeats: u64,
+    /// Requests or frames that the daemon's rates put off.
+    rate_limited: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     ack_ms: Option<AckMs>,
     rejected_codes: BTreeMap<String, u64>,
@@ -127,6 +136,7 @@ impl Summary {
             events_per_second: counts.accepted as f64 / seconds,
             requests: counts.requests,
             repeats: counts.repeats,
+            rate_limited: counts.limited,
             ack_ms: acks.max_ms().and_then(|max| {
                 Some(AckMs {
                     p50: acks.quantile_ms(0.5)?,
@@ -177,12 +187,19 @@ impl Summary {
         if self.repeats > 0 {
             lines.push(format!("{} sent again, none counts twice", say::count(self.repeats)));
         }
+        if self.rate_limited > 0 {
+            let times = say::counted(self.rate_limited, "time");
+            lines.push(format!(
+                "the daemon's rates put it off {times}; a token with a higher --rate goes faster"
+            ));
+        }
         if self.unanswered > 0 {
             lines.push(format!("{} never had an answer", say::counted(self.unanswered, "event")));
         }
         if let (Some(rate), false) = (self.rate, args.story)
             && self.events_per_second < rate * 0.95
             && self.seconds > 1.0
+            && self.rate_limited == 0
         {
             lines.push(format!(
                 "that is less than the {} events/s asked for: more --connections or a larger \

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -29,6 +30,25 @@ const USES: u32 = 8;
 pub(super) struct Batch {
     pub(super) text: Vec<u8>,
     pub(super) events: u32,
+}
+
+impl Batch {
+    /// The first `most` events and the rest, of a batch joined by commas.
+    pub(super) fn split_commas(self, most: u32) -> (Self, Option<Self>) {
+        if self.events <= most {
+            return (self, None);
+        }
+        let array = [b"[", &self.text[..], b"]"].concat();
+        let Ok(events) = serde_json::from_slice::<Vec<&RawValue>>(&array) else {
+            return (self, None);
+        };
+        let (first, rest) = events.split_at(most.max(1) as usize);
+        let joined = |events: &[&RawValue]| {
+            let texts: Vec<&str> = events.iter().map(|event| event.get()).collect();
+            Self { text: texts.join(",").into_bytes(), events: events.len() as u32 }
+        };
+        (joined(first), Some(joined(rest)))
+    }
 }
 
 /// What stands between two events.
@@ -225,5 +245,19 @@ mod tests {
         let text = String::from_utf8(press.print().text).unwrap();
         let events: Vec<EventInput> = serde_json::from_str(&format!("[{text}]")).unwrap();
         assert_eq!(events.len(), 3);
+    }
+
+    #[test]
+    fn a_batch_of_commas_splits_between_events() {
+        let mut press = Press::new(1, Profile::default(), 5, Joint::Comma, 1);
+        let (first, rest) = press.print().split_commas(2);
+        let rest = rest.unwrap();
+        assert_eq!((first.events, rest.events), (2, 3));
+        for (batch, count) in [(first, 2), (rest, 3)] {
+            let text = String::from_utf8(batch.text).unwrap();
+            let events: Vec<EventInput> = serde_json::from_str(&format!("[{text}]")).unwrap();
+            assert_eq!(events.len(), count);
+        }
+        assert!(press.print().split_commas(5).1.is_none());
     }
 }

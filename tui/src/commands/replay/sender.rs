@@ -5,83 +5,41 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bytes::Bytes;
-use pulseboard::wire::server::Ack;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::reader::{Batch, Read};
 use super::tally::Tally;
-use crate::commands::deliver::{self, Courier, DeliverError, Delivered};
+use crate::commands::deliver::{Courier, Delivered, Pieces};
 use crate::commands::progress::Progress;
 use crate::commands::say;
 use crate::commands::stop::Stop;
+use crate::commands::waiting::Waiting;
 use crate::target::Target;
 
 /// Connections, each with one call under way.
 const CONNECTIONS: usize = 4;
 /// How long a daemon may be away or busy before the replay gives up.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long an answer is waited for once it is asked to stop.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// A connection that delivers batches.
 pub(super) struct Sender {
     target: Target,
-    courier: Courier,
+    pieces: Pieces,
 }
 
 impl Sender {
     /// All connections; the first is opened, so that a missing daemon is known before any reading.
     pub(super) async fn connect(target: &Target, path: &str) -> anyhow::Result<Vec<Self>> {
-        let new = || Self { target: target.clone(), courier: Courier::new(target, path, PATIENCE) };
+        let courier = || Courier::new(target, path, PATIENCE);
+        let new = || Self { target: target.clone(), pieces: Pieces::new(courier()) };
         let mut senders: Vec<_> = (0..CONNECTIONS).map(|_| new()).collect();
-        senders[0].courier.open().await?;
+        senders[0].pieces.courier().open().await?;
         Ok(senders)
     }
-
-    /// Delivers a batch; where a daemon takes less in one call than we send, in halves.
-    async fn deliver(&mut self, body: Bytes, events: usize) -> Result<Delivered, DeliverError> {
-        let mut total = Delivered { verdict: Ack::default(), ack_time: Duration::ZERO, repeats: 0 };
-        let mut first_index = 0;
-        // The next part to send is the last.
-        let mut parts = vec![(body, events)];
-        while let Some((body, events)) = parts.pop() {
-            let result = self.courier.deliver(&self.target, deliver::NDJSON, &body).await;
-            let delivered = match result {
-                Err(DeliverError::Refused { status: 413, .. }) if events > 1 => {
-                    let (first, second) = halves(&body, events);
-                    parts.push(second);
-                    parts.push(first);
-                    continue;
-                }
-                Err(error) if events == 1 => {
-                    let verdict = deliver::as_rejection(&error).ok_or(error)?;
-                    Delivered { verdict, ack_time: Duration::ZERO, repeats: 0 }
-                }
-                other => other?,
-            };
-            let verdict = delivered.verdict;
-            total.verdict.accepted += verdict.accepted;
-            total.verdict.duplicates += verdict.duplicates;
-            total.verdict.rejected_total += verdict.rejected_total;
-            for mut rejection in verdict.rejected {
-                rejection.index += first_index;
-                total.verdict.rejected.push(rejection);
-            }
-            total.repeats += delivered.repeats;
-            first_index += events as u64;
-        }
-        Ok(total)
-    }
-}
-
-/// Splits NDJSON after half of its events.
-fn halves(body: &Bytes, events: usize) -> ((Bytes, usize), (Bytes, usize)) {
-    let half = events / 2;
-    let mut ends =
-        body.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
-    let at = ends.nth(half - 1).unwrap_or(body.len());
-    ((body.slice(..at), half), (body.slice(at..), events - half))
 }
 
 /// What the senders share.
@@ -89,6 +47,7 @@ struct Work {
     queue: tokio::sync::Mutex<mpsc::Receiver<Read>>,
     tally: Arc<Mutex<Tally>>,
     progress: Arc<Progress>,
+    waiting: Waiting,
     speed: Option<f64>,
     began: Instant,
 }
@@ -103,7 +62,8 @@ pub(super) async fn send_all(
     stop: Stop,
 ) -> anyhow::Result<()> {
     let queue = tokio::sync::Mutex::new(queue);
-    let work = Arc::new(Work { queue, tally, progress, speed, began: Instant::now() });
+    let waiting = Waiting::new(Arc::clone(&progress));
+    let work = Arc::new(Work { queue, tally, waiting, progress, speed, began: Instant::now() });
     let mut tasks = JoinSet::new();
     let (halt, halted) = watch::channel(false);
     for sender in senders {
@@ -135,7 +95,13 @@ async fn send(
             batch = work.next_batch() => batch?,
         };
         let Some(batch) = batch else { return Ok(()) };
-        let delivered = sender.deliver(batch.body.clone(), batch.lines.len()).await?;
+        let Sender { target, pieces } = &mut sender;
+        let delivery = pieces.deliver(target, batch.body.clone(), batch.lines.len(), &work.waiting);
+        let delivered = tokio::select! {
+            delivered = delivery => delivered?,
+            // What waits for its turn may wait long.
+            () = stop.asked_and_waited(LAST_WORDS) => return Ok(()),
+        };
         work.count(&delivered, &batch);
     }
 }
@@ -187,18 +153,5 @@ impl Work {
 
     fn tally(&self) -> std::sync::MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn halves_hold_all_events_in_order() {
-        let body = Bytes::from_static(b"{1}\n{2}\n{3}\n");
-        let ((first, one), (second, two)) = halves(&body, 3);
-        assert_eq!((&*first, one), (&b"{1}\n"[..], 1));
-        assert_eq!((&*second, two), (&b"{2}\n{3}\n"[..], 2));
     }
 }
