@@ -42,9 +42,6 @@ pub enum TargetError {
     /// A file of authorities that cannot be used.
     #[error(transparent)]
     Trust(#[from] TlsError),
-    /// A file of authorities where nobody asks for them.
-    #[error("--ca-file: it is for https:// alone, and --url says {0}")]
-    CaFileWithoutTls(String),
 }
 
 impl Target {
@@ -71,12 +68,12 @@ impl Target {
         Ok(Self { authority, base_path, token, trust })
     }
 
-    /// The same, with the authorities of a PEM file in place of the system's.
+    /// The same, with the authorities of a PEM file in place of the system's; a plain address has no
+    /// use for them.
     pub fn trusting(mut self, ca_file: &Path) -> Result<Self, TargetError> {
-        if self.trust.is_none() {
-            return Err(TargetError::CaFileWithoutTls(self.to_string()));
+        if self.trust.is_some() {
+            self.trust = Some(Trust::of_file(ca_file)?);
         }
-        self.trust = Some(Trust::of_file(ca_file)?);
         Ok(self)
     }
 
@@ -203,11 +200,11 @@ mod tests {
         for (url, path, said) in [
             ("https://h", file.path(), "no certificate in PEM format"),
             ("https://h", Path::new("/nowhere/ca.pem"), "--ca-file: /nowhere/ca.pem: no such file"),
-            ("http://h", file.path(), "https:// alone"),
         ] {
             let error = trusting(url, path);
             assert!(error.contains(said), "{error}");
         }
+        assert!(parse("http://h").unwrap().trusting(file.path()).is_ok());
     }
 
     #[test]

@@ -4,23 +4,20 @@
 
 use std::collections::BTreeMap;
 
-use http::StatusCode;
 use pulseboard::filter::Filter;
 
 use super::problem::Problem;
 use crate::auth::Grant;
+use crate::gate;
 
 /// What of `filter` a grant may see: all of it, or its own site's part. Every answer that is made
 /// of events goes through this. A filter on another site is refused.
 pub fn visible(filter: Filter, grant: &Grant) -> Result<Filter, Problem> {
     match &grant.site {
         None => Ok(filter),
-        Some(site) if filter.excludes_site(site) => Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "wrong_site",
-            format!("this token may see site {site:?} only"),
-        )
-        .field("filter")),
+        Some(site) if filter.excludes_site(site) => {
+            Err(gate::wrong_site(format!("this token may see site {site:?} only")).field("filter"))
+        }
         Some(site) => Ok(filter.within_site(site)),
     }
 }

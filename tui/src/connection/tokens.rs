@@ -28,7 +28,12 @@ impl Tokens {
         self.offered = None;
         let wanted = match &self.pasted {
             Some(token) => Some(token.clone()),
-            None => self.source.token()?,
+            None => match self.source.token() {
+                Ok(token) => token,
+                // A file that is away for a moment: the one it held goes on.
+                Err(_) if self.current.is_some() => self.current.clone(),
+                Err(error) => return Err(error),
+            },
         };
         // One that was just refused gives way to the one that held until then.
         if wanted.is_none() || wanted != self.refused || self.current.is_none() {
@@ -160,6 +165,10 @@ mod tests {
         tokens.pick().unwrap();
         std::fs::write(file.path(), "").unwrap();
         assert_eq!(tokens.rotated(), None);
+        assert_eq!(tokens.pick().unwrap(), Some(token("one")), "it holds on");
+        assert!(!tokens.turned_down());
         assert!(tokens.pick().is_err());
+        std::fs::write(file.path(), "two").unwrap();
+        assert_eq!(tokens.rotated(), Some(token("two")));
     }
 }
