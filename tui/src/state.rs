@@ -351,12 +351,12 @@ impl State {
             self.paused = None;
         }
         self.frame_ms = self.now_ms.max(1);
+        self.token_taken();
         self.link = Link::Live;
         self.lost = None;
         // Made-up traffic is for a daemon that is made to play with; this one may have changed.
         self.demo &= welcome.auth == AuthState::Dev;
         self.welcome = Some(welcome);
-        self.token_taken();
     }
 
     fn frame(&mut self, frame: Frame) -> Reaction {

@@ -122,6 +122,9 @@ fn about_frames(stages: &Stages) {
     gauge!("pulseboard_store_lag_seconds").set(views.behind_ms as f64 / 1_000.0);
     gauge!("pulseboard_store_commit_seconds").set(views.commit_ms / 1_000.0);
     gauge!("pulseboard_frame_work_seconds").set(views.frame_work_ms / 1_000.0);
+    gauge!("pulseboard_views").set(views.views as f64);
+    counter!("pulseboard_views_refused_total").absolute(views.views_refused);
+    gauge!("pulseboard_view_fill_seconds").set(views.view_fill_ms / 1_000.0);
     let hub = stages.hub.counters();
     gauge!("pulseboard_sockets").set(hub.sockets as f64);
     counter!("pulseboard_frames_sent_total").absolute(hub.frames_sent);

@@ -75,15 +75,16 @@ impl State {
         }
     }
 
-    /// Connected, or renewed.
+    /// Connected, or renewed: the field has done its work, and so has one that nobody used before the
+    /// way opened by itself (its file changed).
     pub(super) fn token_taken(&mut self) {
-        let was_sent = self.field.as_ref().is_some_and(|field| *field.stage() == Stage::Sent);
+        let Some(field) = &self.field else { return };
+        let was_sent = *field.stage() == Stage::Sent;
+        let is_unused = *field.stage() == Stage::Writing && field.is_empty();
         if was_sent {
             self.say("the token was taken".to_owned(), false, NOTICE_MS);
         }
-        // Connected by other means (its file changed): what was being written is not needed.
-        let was_forced = matches!(self.link, Link::Connecting { .. });
-        if was_sent || was_forced {
+        if was_sent || (is_unused && self.link != Link::Live) {
             self.field = None;
         }
     }

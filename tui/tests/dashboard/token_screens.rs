@@ -142,6 +142,16 @@ fn a_taken_token_closes_the_field_and_the_picture_is_live() {
 }
 
 #[test]
+fn a_field_that_nobody_used_closes_when_the_way_opens_by_itself() {
+    let mut state = live_with_token((80, 24), 1);
+    deny(&mut state, EXPIRED);
+    assert!(state.field.is_some());
+    state.update(Event::Feed(Feed::Connecting { attempt: 1 }), 2_100);
+    state.update(Event::Feed(Feed::Welcome(Arc::new(welcome("ok")))), 2_200);
+    assert!(state.field.is_none());
+}
+
+#[test]
 fn a_failed_renewal_says_that_the_token_before_goes_on() {
     let mut state = live_with_token((80, 24), 270);
     press(&mut state, Key::Char('T'));
