@@ -100,7 +100,9 @@ impl ViewWorker {
             let now_ms = self.shared.clock.now_ms();
             let Item::Events { first_seq, batch } = source.next(Duration::ZERO) else { break };
             reached = first_seq + batch.len() as u64;
-            views.iter().for_each(|view| view.count(first_seq, &batch, now_ms));
+            for view in &views {
+                view.count(first_seq, &batch, now_ms);
+            }
         }
         self.views.extend(views);
     }
