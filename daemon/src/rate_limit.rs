@@ -149,7 +149,10 @@ struct Inner {
     limits: ArcSwap<Limits>,
     /// Keys of tables are hashes nobody outside can foresee.
     hasher: RandomState,
+    /// Calls by subject.
     calls: Table,
+    /// Calls by address: apart, so that no crowd of strangers takes the room of who has a token.
+    strangers: Table,
     events: Table,
 }
 
@@ -161,6 +164,7 @@ impl RateLimits {
             limits: ArcSwap::from_pointee(limits),
             hasher: RandomState::new(),
             calls: Table::default(),
+            strangers: Table::default(),
             events: Table::default(),
         })))
     }
@@ -179,7 +183,11 @@ impl RateLimits {
         let per_minute = inner.limits.load().api_per_minute;
         let rate = Rate::per_minute(Limit::ApiPerMinute, per_minute);
         let key = inner.hasher.hash_one(Key::of(by));
-        let charged = inner.calls.charge(key, &rate, NonZeroU32::MIN, inner.clock.elapsed());
+        let table = match by {
+            Who::Subject(_) => &inner.calls,
+            Who::Address(_) => &inner.strangers,
+        };
+        let charged = table.charge(key, &rate, NonZeroU32::MIN, inner.clock.elapsed());
         charged.map(Some).inspect_err(Exceeded::count)
     }
 
@@ -202,13 +210,17 @@ impl RateLimits {
         if let Some(inner) = &self.0 {
             let now = inner.clock.elapsed();
             inner.calls.prune(now);
+            inner.strangers.prune(now);
             inner.events.prune(now);
         }
     }
 
-    /// Whom it remembers: callers, senders.
-    pub fn remembered(&self) -> (usize, usize) {
-        self.0.as_ref().map_or((0, 0), |inner| (inner.calls.len(), inner.events.len()))
+    /// How many it remembers: callers with a token and without, and senders.
+    pub fn remembered(&self) -> usize {
+        let of = |inner: &Arc<Inner>| {
+            [&inner.calls, &inner.strangers, &inner.events].map(Table::len).iter().sum()
+        };
+        self.0.as_ref().map_or(0, of)
     }
 }
 

@@ -242,6 +242,7 @@ fn past_their_number_filtered_views_are_refused_over_rest_and_what_is_open_goes_
     let refused = daemon.get("/api/aggregates?window=5s&filter=route=/a");
     assert_eq!((refused.status, &refused.json()["code"]), (503, &json!("too_many_views")));
     assert!(refused.header("retry-after").is_some());
+    assert_eq!(daemon.metric("pulseboard_views_refused_total"), 1.0);
     assert_eq!(daemon.get("/api/aggregates?window=5s").status, 200);
     assert_eq!(daemon.get("/api/routes?window=5s&filter=route=/a").status, 200, "no view needed");
 }

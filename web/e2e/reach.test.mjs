@@ -96,8 +96,10 @@ test("with the keyboard alone one reaches every control and sees where one is", 
   const { page, close } = await openPage(target);
   await says(page, "live");
   const seen = [];
-  for (let i = 0; i < 8; i++) {
+  for (let i = 0; i < 30; i++) {
     await page.keyboard.press("Tab");
+    // Past the last one the browser itself has the focus.
+    if (await page.evaluate(() => document.activeElement === document.body)) break;
     seen.push(
       await page.evaluate(() => {
         const at = document.activeElement;
@@ -110,7 +112,11 @@ test("with the keyboard alone one reaches every control and sees where one is", 
   const names = seen.map(([name, type]) =>
     type === "radio" || type === "range" ? type : name.split(/[:,]/)[0],
   );
-  assert.deepEqual(names, ["radio", "pause", "Theme", "Help", "Wall board", "send", "range", "error spell"]);
+  const inTheBar = ["Filter", "radio", "pause", "Theme", "Help", "Wall board"];
+  assert.deepEqual(names.slice(0, inTheBar.length), inTheBar);
+  const below = names.slice(inTheBar.length);
+  for (const name of ["/checkout", "5xx server error", "send", "range", "error spell"])
+    assert.ok(below.includes(name), `${name} among ${below.join(", ")}`);
   await close();
 });
 

@@ -27,6 +27,13 @@ async function give(page, token) {
   await page.getByRole("button", { name: "use it" }).click();
 }
 
+/** Gives a token that is taken; the dialog goes by itself. */
+async function enter(page, token) {
+  await give(page, token);
+  await page.getByRole("dialog").waitFor({ state: "hidden" });
+  await says(page, "live");
+}
+
 /** Wherever a page keeps what outlives a moment, and the page itself. */
 function remains(page) {
   return page.evaluate(async () => ({
@@ -108,8 +115,7 @@ describe("a daemon that asks for a token", () => {
     await dialogOf(page, "That token is not this daemon's").getByText("token_signature").waitFor();
     await give(page, target.token({ ttlS: -3_600 }));
     await dialogOf(page, "The token has ended").getByText("token_expired").waitFor();
-    await give(page, target.token());
-    await says(page, "live");
+    await enter(page, target.token());
     await close();
   });
 
@@ -128,8 +134,7 @@ describe("a daemon that asks for a token", () => {
     await page.getByRole("dialog").waitFor({ state: "hidden" });
     await says(page, "token needed");
     await page.getByRole("button", { name: "give a token" }).click();
-    await give(page, target.token());
-    await says(page, "live");
+    await enter(page, target.token());
     await close();
   });
 
@@ -150,8 +155,7 @@ describe("a daemon that asks for a token", () => {
     const seen = nothingSeen();
     const { page, close } = await openPage(target, "/?window=1s", { before: watched(seen) });
     // Ends in four minutes: that is said.
-    await give(page, target.token({ ttlS: 240 }));
-    await says(page, "live");
+    await enter(page, target.token({ ttlS: 240 }));
     await page.locator(".access", { hasText: /the token ends in 3m\d\ds/ }).waitFor();
     await page.evaluate(() => {
       const main = document.querySelector("main");
@@ -192,8 +196,7 @@ describe("a daemon that asks for a token", () => {
   test("at its end the picture stays, dimmed with its age, and a new token goes on without a hole", async () => {
     const seen = nothingSeen();
     const { page, close } = await openPage(target, "/?window=1s", { before: watched(seen) });
-    await give(page, target.token({ ttlS: 6 - LEEWAY_S }));
-    await says(page, "live");
+    await enter(page, target.token({ ttlS: 6 - LEEWAY_S }));
     await nextTick(page, 1);
     await dialogOf(page, "The token has ended").waitFor({ timeout: 15_000 });
     await page.locator("main.stale").waitFor();
@@ -203,8 +206,7 @@ describe("a daemon that asks for a token", () => {
     assert.equal(await page.locator(".kpis").innerText(), numbers);
     assert.equal(await page.title(), "token needed - pulseboard");
 
-    await give(page, target.token());
-    await says(page, "live");
+    await enter(page, target.token());
     await page.locator("main:not(.stale)").waitFor();
     assert.deepEqual(resumes(seen).at(-1)?.since, { "window:1s": held });
     await nextTick(page, 8);
@@ -227,8 +229,7 @@ describe("the dialog", () => {
         await give(page, "5f".repeat(32));
         await page.locator("#token-note.bad").waitFor();
         assert.deepEqual(await faintText(page), []);
-        await give(page, target.token({ ttlS: 50 }));
-        await says(page, "live");
+        await enter(page, target.token({ ttlS: 50 }));
         await page.locator(".access.warn").waitFor();
         await page.keyboard.press("a");
         await dialogOf(page, "Access").waitFor();
@@ -252,8 +253,7 @@ describe("the dialog", () => {
       assert.ok(box.y >= 0 && box.y + box.height <= viewport.height, JSON.stringify(box));
       const [width, room] = await dialog.evaluate((each) => [each.scrollWidth, each.clientWidth]);
       assert.ok(width <= room, `${width} in ${room}`);
-      await give(page, target.token({ sub: "s".repeat(200) }));
-      await says(page, "live");
+      await enter(page, target.token({ sub: "s".repeat(200) }));
       await page.keyboard.press("a");
       await dialogOf(page, "Access").getByText("sss").waitFor();
       const [wide, narrow] = await dialog.evaluate((each) => [each.scrollWidth, each.clientWidth]);
@@ -282,8 +282,7 @@ describe("the dialog", () => {
 describe("what a token allows", () => {
   test("a token that only reads is told so where demo traffic would be", async () => {
     const { page, close } = await openPage(target);
-    await give(page, target.token());
-    await says(page, "live");
+    await enter(page, target.token());
     const panel = page.locator(".demo");
     await panel.getByText('pulseboard token --scope "read ingest"').waitFor();
     assert.equal(await panel.getByRole("slider").count(), 0);
@@ -295,8 +294,7 @@ describe("what a token allows", () => {
 
   test("demo traffic keeps to the daemon's rate, and nothing is lost at its limit", async () => {
     const { page, close } = await openPage(target);
-    await give(page, target.token({ scope: "read ingest" }));
-    await says(page, "live");
+    await enter(page, target.token({ scope: "read ingest" }));
     const panel = page.locator(".demo");
     await panel.getByText("the daemon takes 50 events/s with this token").waitFor();
     const slider = panel.getByRole("slider");
@@ -336,6 +334,24 @@ describe("what a token allows", () => {
   });
 });
 
+describe("a token of one site", () => {
+  test("is said in the bar, and shows that site alone", { skip: !real }, async () => {
+    const { page, close } = await openPage(target, "/?window=60s");
+    await target.post(someEvents(7, { site: "shop", route: "/only-in-the-shop" }));
+    await enter(page, target.token({ site: "shop" }));
+    await page.locator(".site", { hasText: "site shop" }).waitFor();
+    await page.getByRole("rowheader", { name: "/only-in-the-shop" }).waitFor();
+    assert.equal(await page.locator(".routes tbody tr").count(), 1);
+
+    // All sites: another picture, not the old one with other numbers.
+    await page.keyboard.press("a");
+    await give(page, target.token());
+    await page.getByRole("rowheader", { name: "/checkout" }).waitFor();
+    assert.equal(await page.locator(".site").count(), 0);
+    await close();
+  });
+});
+
 describe("a daemon that says no", { skip: !real }, () => {
   test("to the page's address: REST goes on, and the likely causes are told", async () => {
     const behind = await startTarget({
@@ -356,7 +372,7 @@ describe("a daemon that says no", { skip: !real }, () => {
   });
 
   test("to too many calls: polling waits as long as it says, visibly, and goes on", async () => {
-    const strict = await startTarget({ tokens: true, settings: { PULSEBOARD_LIMITS__API_PER_MINUTE: "12" } });
+    const strict = await startTarget({ tokens: true, settings: { PULSEBOARD_LIMITS__API_PER_MINUTE: "6" } });
     const asked = [];
     const { page, close } = await openPage(strict, "/?window=1s", {
       before: async (each) => {

@@ -89,9 +89,14 @@ pub(crate) fn wide(count: usize, salt: u32) -> Template {
 
 /// An HTTP request that posts the body.
 pub(crate) fn post(body: &Template, content_type: &str) -> Template {
+    post_with(body, content_type, "")
+}
+
+/// The same with more header lines, each ended by CR LF.
+pub(crate) fn post_with(body: &Template, content_type: &str, headers: &str) -> Template {
     let head = format!(
         "POST /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\n\
-         Content-Length: {}\r\n\r\n",
+         {headers}Content-Length: {}\r\n\r\n",
         body.bytes.len()
     );
     body.wrapped(head.as_bytes(), b"")

@@ -49,6 +49,17 @@ impl Server {
         text.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
     }
 
+    /// Processor time it has used, its own and the kernel's for it.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let after_name = text.rsplit(") ").next().unwrap();
+        let ticks = |field: usize| -> f64 {
+            after_name.split(' ').nth(field).and_then(|word| word.parse().ok()).unwrap()
+        };
+        // Fields 14 and 15 of proc(5), in hundredths of a second.
+        (ticks(11) + ticks(12)) / 100.0
+    }
+
     /// Kills it the hard way.
     pub(crate) fn kill(mut self) {
         let _ = self.child.kill();

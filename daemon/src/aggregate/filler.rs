@@ -38,6 +38,8 @@ struct Filling {
     /// Its windows are whole from this tick on.
     complete_from: i64,
     spent: Duration,
+    /// When it was first begun.
+    since: Duration,
 }
 
 impl Filler {
@@ -57,9 +59,10 @@ impl Filler {
         let wait = if self.filling.is_empty() { wait } else { Duration::ZERO };
         for view in self.shared.open.take_to_fill(wait) {
             let shared = &self.shared;
+            let since = shared.clock.elapsed();
             // It is given less of the past, should the main view be further behind than that.
             let _ = shared.wait_applied(shared.past.newest_seq(), CAUGHT_UP_WITHIN);
-            self.filling.push_back(Filling::begin(shared, view, 0));
+            self.filling.push_back(Filling::begin(shared, view, 0, since));
         }
         let Some(mut filling) = self.filling.pop_front() else { return false };
         if !self.shared.open.is_open(&filling.view) {
@@ -69,29 +72,35 @@ impl Filler {
             let frame = filling.view.stand(filling.complete_from);
             self.sink.view_frame(&filling.view.key, &frame);
             self.sink.views_framed();
-            let Filling { view, source, .. } = filling;
+            let Filling { view, source, since, .. } = filling;
+            let took = self.shared.clock.elapsed().saturating_sub(since);
+            self.shared.stats.lock().view_fill_ms = took.as_secs_f64() * 1e3;
             self.shared.open.hand_on(Filled { view, source });
         } else if filling.spent > LONGEST && filling.span + 1 < SPANS_SECS.len() {
             tracing::info!(
                 filter = %filling.view.key,
                 "an hour of so many events takes too long to read; the view begins with less"
             );
-            let next = Filling::begin(&self.shared, filling.view, filling.span + 1);
+            let next = Filling::begin(&self.shared, filling.view, filling.span + 1, filling.since);
             self.filling.push_back(next);
         } else {
             self.filling.push_back(filling);
+            if self.shared.stats.lock().behind_ms > 0 {
+                // The main view wants the core more.
+                std::thread::sleep(TURN);
+            }
         }
         true
     }
 }
 
 impl Filling {
-    fn begin(shared: &Shared, view: Arc<View>, span: usize) -> Self {
+    fn begin(shared: &Shared, view: Arc<View>, span: usize, since: Duration) -> Self {
         let from = view.begin(shared, SPANS_SECS[span]);
         let kept_from = shared.past.kept_from_ms().map(|ms| ms.div_euclid(1_000) + 1);
         let source = shared.past.since(from * 1_000);
         let complete_from = complete_from(&shared.settings, from.max(kept_from.unwrap_or(from)));
-        Self { view, source, span, complete_from, spent: Duration::ZERO }
+        Self { view, source, span, complete_from, spent: Duration::ZERO, since }
     }
 
     /// Counts for a while. Whether all that is durable is counted.

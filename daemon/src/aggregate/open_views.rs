@@ -80,6 +80,7 @@ impl OpenViews {
             let idle = open.by_key.iter().filter(|(_, watched)| watched.watchers == 0);
             let longest = idle.min_by_key(|(_, watched)| watched.idle_since);
             let Some(key) = longest.map(|(key, _)| Arc::clone(key)) else {
+                shared.stats.lock().views_refused += 1;
                 return Err(OpenError::TooMany { views });
             };
             open.by_key.remove(&key);

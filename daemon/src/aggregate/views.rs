@@ -147,6 +147,10 @@ pub struct Stats {
     pub store_fails: bool,
     /// Filtered views that are open.
     pub views: usize,
+    /// Views that were not opened, there being as many as there may be, since start.
+    pub views_refused: u64,
+    /// How long the last view took to fill, from its opening, ms.
+    pub view_fill_ms: f64,
 }
 
 /// The read side of the aggregator.

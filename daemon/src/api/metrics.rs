@@ -31,8 +31,11 @@ impl Metrics {
     pub fn install() -> anyhow::Result<Self> {
         let seconds =
             [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+        // A frame is due after the grace; what is of interest is how much later it left.
+        let delays = [0.1, 0.25, 0.26, 0.28, 0.3, 0.35, 0.4, 0.5, 0.75, 1.0, 2.5, 10.0];
         let handle = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &seconds)?
+            .set_buckets_for_metric(Matcher::Full("pulseboard_tick_delay_seconds".into()), &delays)?
             .install_recorder()?;
         names::describe();
         Ok(Self { handle, requests: Arc::default() })
@@ -119,6 +122,9 @@ fn about_frames(stages: &Stages) {
     gauge!("pulseboard_store_lag_seconds").set(views.behind_ms as f64 / 1_000.0);
     gauge!("pulseboard_store_commit_seconds").set(views.commit_ms / 1_000.0);
     gauge!("pulseboard_frame_work_seconds").set(views.frame_work_ms / 1_000.0);
+    gauge!("pulseboard_views").set(views.views as f64);
+    counter!("pulseboard_views_refused_total").absolute(views.views_refused);
+    gauge!("pulseboard_view_fill_seconds").set(views.view_fill_ms / 1_000.0);
     let hub = stages.hub.counters();
     gauge!("pulseboard_sockets").set(hub.sockets as f64);
     counter!("pulseboard_frames_sent_total").absolute(hub.frames_sent);

@@ -20,17 +20,26 @@ const PARTS: usize = 16;
 /// as long as is taken.
 const TOKENS_PER_PART: usize = 512;
 
+/// Between two looks for expired tokens in a part that is full, ms: each walks all of it.
+const SWEEP_EVERY_MS: i64 = 1_000;
+
 struct Entry {
     hash: u64,
     token: Box<str>,
     grant: Arc<Grant>,
 }
 
+#[derive(Default)]
+struct Part {
+    table: HashTable<Entry>,
+    sweep_again_ms: i64,
+}
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Remembered {
     hasher: RandomState,
-    parts: [Mutex<HashTable<Entry>>; PARTS],
+    parts: [Mutex<Part>; PARTS],
 }
 
 impl std::fmt::Debug for Remembered {
@@ -46,7 +55,7 @@ impl Remembered {
     pub(super) fn find(&self, token: &str, now_ms: i64) -> Option<Arc<Grant>> {
         let hash = self.hasher.hash_one(token);
         let part = self.part(hash).lock();
-        let entry = part.find(hash, |entry| *entry.token == *token)?;
+        let entry = part.table.find(hash, |entry| *entry.token == *token)?;
         lives(&entry.grant, now_ms).then(|| Arc::clone(&entry.grant))
     }
 
@@ -54,28 +63,44 @@ impl Remembered {
     pub(super) fn keep(&self, token: Box<str>, grant: &Arc<Grant>, now_ms: i64) {
         let hash = self.hasher.hash_one(&*token);
         let mut part = self.part(hash).lock();
-        if part.find(hash, |entry| entry.token == token).is_some() {
+        if part.table.find(hash, |entry| entry.token == token).is_some() {
             return;
         }
-        if part.len() >= TOKENS_PER_PART {
-            part.retain(|entry| lives(&entry.grant, now_ms));
-            if part.len() >= TOKENS_PER_PART {
-                let mut gone = false;
-                part.retain(|_| std::mem::replace(&mut gone, true));
-            }
+        if part.table.len() >= TOKENS_PER_PART {
+            part.make_room(now_ms);
         }
         let entry = Entry { hash, token, grant: Arc::clone(grant) };
-        part.insert_unique(hash, entry, |entry| entry.hash);
+        part.table.insert_unique(hash, entry, |entry| entry.hash);
     }
 
     /// Tokens held.
     pub(super) fn len(&self) -> usize {
-        self.parts.iter().map(|part| part.lock().len()).sum()
+        self.parts.iter().map(|part| part.lock().table.len()).sum()
     }
 
-    fn part(&self, hash: u64) -> &Mutex<HashTable<Entry>> {
+    fn part(&self, hash: u64) -> &Mutex<Part> {
         // The table uses the upper and the lowest bits.
         &self.parts[(hash >> 32) as usize % PARTS]
+    }
+}
+
+impl Part {
+    /// Lets expired tokens go, now and then; else one of the others.
+    fn make_room(&mut self, now_ms: i64) {
+        if now_ms >= self.sweep_again_ms {
+            self.sweep_again_ms = now_ms + SWEEP_EVERY_MS;
+            self.table.retain(|entry| lives(&entry.grant, now_ms));
+        }
+        if self.table.len() < TOKENS_PER_PART {
+            return;
+        }
+        // Which one depends on keyed hashes, so on nothing anybody can foresee.
+        let victim = self.table.iter().next().map(|entry| (entry.hash, entry.token.as_ptr()));
+        if let Some((hash, token)) = victim
+            && let Ok(found) = self.table.find_entry(hash, |entry| entry.token.as_ptr() == token)
+        {
+            found.remove();
+        }
     }
 }
 
@@ -109,9 +134,9 @@ mod tests {
         }
         assert_eq!(remembered.len(), most);
         for number in 0..4 * most {
-            remembered.keep(format!("later {number}").into(), &until(30), 20);
+            remembered.keep(format!("later {number}").into(), &until(30_000), 20_000);
         }
         assert_eq!(remembered.len(), most, "expired ones made room, and the bound holds");
-        assert!(remembered.find(&format!("later {}", 4 * most - 1), 20).is_some());
+        assert!(remembered.find(&format!("later {}", 4 * most - 1), 20_000).is_some());
     }
 }

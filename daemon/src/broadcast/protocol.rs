@@ -179,3 +179,56 @@ fn ending(error: &Error) -> Ending {
         _ => Ending::Gone,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A masked text frame; the mask changes nothing.
+    fn text(payload: &str) -> Vec<u8> {
+        let length = (payload.len() as u16).to_be_bytes();
+        [&[0x81, 0xfe, length[0], length[1], 0, 0, 0, 0], payload.as_bytes()].concat()
+    }
+
+    /// Lengths of the texts in what is received.
+    fn read(reader: &mut Reader, mut received: &[u8]) -> Vec<usize> {
+        let (mut texts, mut control) = (Vec::new(), Vec::new());
+        loop {
+            match reader.next(&mut received, &mut control) {
+                Ok(Heard::Text(text)) => texts.push(text.len()),
+                Ok(Heard::Nothing) => return texts,
+                Err(ending) => panic!("{ending:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_buffer_of_a_long_message_goes_when_nothing_of_the_next_is_in_it() {
+        let mut reader = Reader::new(100_000);
+        let (long, short) = (text(&"x".repeat(50_000)), text(&"y".repeat(200)));
+        let (begun, rest) = short.split_at(3);
+        assert_eq!(read(&mut reader, &[&long, begun].concat()), [50_000]);
+        assert_eq!(reader.longest_bytes, 50_000, "the beginning of a header is in it");
+        assert_eq!(read(&mut reader, rest), [200]);
+        assert_eq!(reader.longest_bytes, 0, "it was made anew");
+        assert_eq!(read(&mut reader, &[&short[..], &long].concat()), [200, 50_000]);
+        assert_eq!(reader.longest_bytes, 0);
+    }
+
+    #[test]
+    fn a_limit_counts_from_the_next_frame_on_though_that_was_received_already() {
+        let mut reader = Reader::new(100);
+        let (short, long) =
+            ([&[0x81, 0x82, 0, 0, 0, 0], &b"{}"[..]].concat(), text(&"x".repeat(300)));
+        let bytes = [&short[..], &long].concat();
+        let (mut input, mut control) = (&bytes[..], Vec::new());
+        assert!(matches!(reader.next(&mut input, &mut control), Ok(Heard::Text(_))));
+        reader.limit(300);
+        assert!(matches!(reader.next(&mut input, &mut control), Ok(Heard::Text(_))));
+        reader.limit(299);
+        let (mut input, mut control) = (&long[..], Vec::new());
+        let ending = reader.next(&mut input, &mut control).unwrap_err();
+        assert_eq!(ending, Ending::Close(close::TOO_BIG, "message too big"));
+        assert_eq!(reader.next(&mut input, &mut control).unwrap_err(), ending, "and that is it");
+    }
+}

@@ -131,24 +131,26 @@ impl Session {
             };
             let readable = ready.is_readable() || ready.is_read_closed() || ready.is_error();
             if reads && readable {
-                if let Err(ending) = self.read() {
-                    return ending;
+                match self.read() {
+                    // A client that never stops sending must not keep a worker from the others.
+                    Ok(READ_BYTES) => tokio::task::yield_now().await,
+                    Ok(_) => tokio::task::coop::consume_budget().await,
+                    Err(ending) => return ending,
                 }
-                // A client that never stops sending must not keep a worker from the others.
-                tokio::task::coop::consume_budget().await;
             }
         }
     }
 
-    /// Reads once and decodes what came.
-    fn read(&mut self) -> Result<(), Ending> {
+    /// Reads once and decodes what came; says how many bytes that were.
+    fn read(&mut self) -> Result<usize, Ending> {
         READ.with_borrow_mut(|buffer| match self.member.tcp.try_read(buffer) {
             Ok(0) => Err(Ending::Gone),
             Ok(bytes) => {
                 self.member.heard();
-                self.decode(&buffer[..bytes], Bytes::copy_from_slice)
+                self.decode(&buffer[..bytes], Bytes::copy_from_slice)?;
+                Ok(bytes)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             Err(_) => Err(Ending::Gone),
         })
     }

@@ -6,6 +6,9 @@
 //! the time until the bucket has one more: a bucket fills all the time and knows no end of a
 //! window, and `Retry-After` must not end before it.
 
+use std::cell::RefCell;
+use std::io::Write as _;
+
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::api::problem::Problem;
@@ -50,18 +53,43 @@ pub fn rate_limited(exceeded: &Exceeded) -> Problem {
     }
 }
 
-/// `"calls";q=100;w=60`
+/// `"calls";q=100;w=60`. The same for nearly every answer: the last two are kept by each thread.
 pub fn policy(limit: Limit, quota: u32) -> HeaderValue {
+    thread_local! {
+        static LAST: RefCell<[Option<(Limit, u32, HeaderValue)>; 2]> = const { RefCell::new([None, None]) };
+    }
+    LAST.with_borrow_mut(|last| {
+        let slot = &mut last[usize::from(limit == Limit::ApiPerMinute)];
+        match slot {
+            Some((of, number, value)) if (*of, *number) == (limit, quota) => value.clone(),
+            _ => {
+                let value = write_policy(limit, quota);
+                *slot = Some((limit, quota, value.clone()));
+                value
+            }
+        }
+    })
+}
+
+fn write_policy(limit: Limit, quota: u32) -> HeaderValue {
     let (name, window) = (name(limit), limit.window_secs());
     let unit = match limit {
         Limit::ApiPerMinute => "",
         _ => ";pulseboard-unit=\"events\"",
     };
-    header(&format!("\"{name}\";q={quota};w={window}{unit}"))
+    let text = format!("\"{name}\";q={quota};w={window}{unit}");
+    HeaderValue::from_str(&text).expect("a structured field of digits and names")
 }
 
+/// `"calls";r=7;t=1`, on nearly every answer too.
 fn left(limit: Limit, remaining: u32, within_secs: u32) -> HeaderValue {
-    header(&format!("\"{}\";r={remaining};t={within_secs}", name(limit)))
+    let mut text = [0; 48];
+    let mut at = &mut text[..];
+    let written = write!(at, "\"{}\";r={remaining};t={within_secs}", name(limit));
+    written.expect("a name and two numbers take less");
+    let left = at.len();
+    let used = text.len() - left;
+    HeaderValue::from_bytes(&text[..used]).expect("a structured field of digits and names")
 }
 
 fn name(limit: Limit) -> &'static str {
@@ -73,10 +101,6 @@ fn name(limit: Limit) -> &'static str {
 
 fn secs(ms: u64) -> u32 {
     ms.div_ceil(1_000).max(1) as u32
-}
-
-fn header(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("a structured field of digits and names")
 }
 
 #[cfg(test)]

@@ -17,4 +17,5 @@ mod neighbour;
 mod reload;
 mod rest;
 mod sockets;
+mod spoofed;
 mod tokens;

@@ -3,6 +3,7 @@
 import { latency, NOTHING, percent, rate } from "../state/format";
 import type { Room } from "../state/room";
 import { alarmOf } from "./Kpis";
+import { Narrows } from "./Narrows";
 
 interface Row {
   key: string;
@@ -79,7 +80,13 @@ function RouteRow({ row }: { row: Row }) {
   return (
     <tr className={row.rest ? "rest" : undefined}>
       <th scope="row" title={row.name}>
-        {row.name}
+        {row.rest ? (
+          row.name
+        ) : (
+          <Narrows field="route" value={row.name}>
+            {row.name}
+          </Narrows>
+        )}
       </th>
       <td className="number">{rate(row.perSecond)}</td>
       <td className="share">

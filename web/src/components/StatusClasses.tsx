@@ -3,6 +3,7 @@
 import { count, NOTHING, percent } from "../state/format";
 import type { Room } from "../state/room";
 import { CLASSES, type StatusClass } from "../state/series";
+import { Narrows } from "./Narrows";
 
 const NAMES: Record<StatusClass, string> = {
   "2xx": "success",
@@ -38,7 +39,13 @@ export function StatusClasses({ room }: { room: Room | undefined }) {
           <div key={name}>
             <dt>
               <i className={`swatch c${name}`} />
-              {name === "none" ? NAMES.none : name} <span>{name === "none" ? "" : NAMES[name]}</span>
+              {name === "none" ? (
+                NAMES.none
+              ) : (
+                <Narrows field="status" value={name}>
+                  {name} <span>{NAMES[name]}</span>
+                </Narrows>
+              )}
             </dt>
             <dd>{room ? count(shares[name]) : NOTHING}</dd>
             <dd>{events > 0 ? percent(shares[name] / events) : NOTHING}</dd>

@@ -5,6 +5,7 @@ import { useDashboard, useNow, useSession, useTheme } from "../state/hooks";
 import { cycleTheme, type Theme } from "../state/preferences";
 import { DEFAULT_WINDOWS, isCurrent, isSlowed, type State, shownRoom } from "../state/state";
 import { statusOf } from "../state/status";
+import { FilterField } from "./FilterField";
 import { HelpIcon, KeyIcon, PauseIcon, PlayIcon, PulseIcon, ThemeIcon, WallIcon } from "./icons";
 
 const THEME_NAMES: Record<Theme, string> = {
@@ -40,6 +41,7 @@ export function TopBar({ onHelp, onToken, onWall }: Props) {
         </p>
       )}
       <StatusLine />
+      <FilterField />
       <div className="controls">
         <fieldset className="segmented">
           <legend className="hidden">Window</legend>

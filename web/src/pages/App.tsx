@@ -1,6 +1,7 @@
 // The page as a whole: session, address bar, title and keys.
 
 import { useCallback, useEffect, useMemo, useState } from "react";
+import { FILTER_FIELD } from "../components/FilterField";
 import { Help } from "../components/Help";
 import { NoSocket } from "../components/NoSocket";
 import { TokenDialog } from "../components/TokenDialog";
@@ -15,7 +16,10 @@ import { Overview } from "./Overview";
 import { Wall } from "./Wall";
 
 export function App() {
-  const session = useMemo(() => createSession(location.origin, parseView(location.search).window), []);
+  const session = useMemo(() => {
+    const { window, filter } = parseView(location.search);
+    return createSession(location.origin, window, filter);
+  }, []);
   useEffect(() => session.start(), [session]);
   return (
     <SessionContext.Provider value={session}>
@@ -76,14 +80,15 @@ function Screen() {
   }, [session]);
 
   useEffect(() => {
-    const search = formatView({ window: state.window, wall });
+    const search = formatView({ window: state.window, filter: state.filter, wall });
     if (search !== location.search) history.replaceState(null, "", `${location.pathname}${search}`);
-  }, [state.window, wall]);
+  }, [state.window, state.filter, wall]);
 
   useEffect(() => {
     const moved = () => {
       const view = parseView(location.search);
       session.setWindow(view.window);
+      session.setFilter(view.filter);
       setWall(view.wall);
     };
     const fullscreen = () => {
@@ -104,7 +109,12 @@ function Screen() {
       if (event.ctrlKey || event.metaKey || event.altKey || dialog) return;
       const target = event.target as HTMLElement;
       const isControl = target.matches("button, input[type=range], a, textarea");
+      if (target.matches("input[type=text]")) return;
       if (event.key === "Escape" && wall) return leaveWall();
+      if (event.key === "/" && !wall) {
+        event.preventDefault();
+        return document.getElementById(FILTER_FIELD)?.focus();
+      }
       // On a button, space presses the button.
       if (event.key === " " && !isControl) {
         event.preventDefault();

@@ -6,6 +6,7 @@ import { DemoPanel } from "../components/DemoPanel";
 import { Denied } from "../components/Denied";
 import { FirstRun } from "../components/FirstRun";
 import { Kpis } from "../components/Kpis";
+import { NoMatch } from "../components/NoMatch";
 import { Routes } from "../components/Routes";
 import { StatusClasses } from "../components/StatusClasses";
 import { SubBar } from "../components/SubBar";
@@ -29,6 +30,7 @@ export function Overview({ origin, onHelp, onToken, onNoSocket, onWall }: Props)
   const { stale } = statusOf(state, 0);
   const writes = mayWrite(state);
   const { connection } = state;
+  const quiet = connection.kind !== "denied" && room?.watched && !hasEvents(room);
 
   return (
     <div className="page">
@@ -41,7 +43,8 @@ export function Overview({ origin, onHelp, onToken, onNoSocket, onWall }: Props)
           {connection.kind === "denied" && !connection.asks && (
             <Denied code={connection.code} detail={connection.detail} />
           )}
-          {connection.kind !== "denied" && room && !hasEvents(room) && (
+          {quiet && state.filter !== "" && <NoMatch filter={state.filter} />}
+          {quiet && state.filter === "" && (
             <FirstRun origin={origin} mayWrite={writes} tokens={usesTokens(state)} />
           )}
         </div>
@@ -60,6 +63,9 @@ export function Overview({ origin, onHelp, onToken, onNoSocket, onWall }: Props)
         </span>
         <span>
           <kbd>space</kbd> pause
+        </span>
+        <span>
+          <kbd>/</kbd> filter
         </span>
         <span>
           <kbd>t</kbd> theme

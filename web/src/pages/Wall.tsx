@@ -48,7 +48,10 @@ export function Wall({ onLeave, onToken }: { onLeave: () => void; onToken: () =>
   return (
     <main className={`wall${stale ? " stale" : ""}`}>
       <header>
-        <h1>pulseboard</h1>
+        <h1>
+          pulseboard
+          {state.filter !== "" && <span className="unit">{state.filter}</span>}
+        </h1>
         <StatusLine />
         <AccessLine onToken={onToken} />
         <button type="button" className="link leave" onClick={onLeave}>

@@ -2,19 +2,21 @@
 
 import { Feed, type FeedEvent } from "../wire/feed";
 import { Refused } from "../wire/rest";
-import { roomOf, windowOf } from "../wire/rooms";
+import { filterOf, roomOf } from "../wire/rooms";
 import { allows, readToken } from "../wire/token";
 import { sendLimit } from "./access";
 import { HISTORY_TICKS } from "./columns";
 import { Demo } from "./demo";
+import { tidy } from "./filter";
 import { follows } from "./room";
-import { DEFAULT_WINDOW, initialState } from "./state";
+import { chosenRoom, DEFAULT_WINDOW, initialState } from "./state";
 import { createStore, type Store } from "./store";
 
 export interface Session {
   store: Store;
   demo: Demo;
   setWindow: (window: string) => void;
+  setFilter: (filter: string) => void;
   togglePause: () => void;
   retryNow: () => void;
   /** Presents a token; answers what is wrong with it, where that can be seen from here. */
@@ -24,14 +26,17 @@ export interface Session {
   start: () => () => void;
 }
 
-export function createSession(origin: string, window: string): Session {
-  const store = createStore(initialState(window));
+export function createSession(origin: string, window: string, filter: string): Session {
+  const store = createStore(initialState(window, filter));
+  /** What the filter was before: where it goes back to when the daemon takes the new one for none. */
+  let filterBefore = "";
 
   function onFeed(event: FeedEvent): void {
     if (event.kind === "message") {
       const { message } = event;
       if (message.op === "delta") {
-        const room = store.latest().rooms[windowOf(message.room)];
+        if (message.room !== chosenRoom(store.latest())) return;
+        const room = store.latest().rooms[message.room];
         // A frame that does not continue ours is no use: ask for what is missing instead.
         if (room && message.tick <= room.tick) return;
         if (!follows(room, message)) {
@@ -44,39 +49,58 @@ export function createSession(origin: string, window: string): Session {
         if (fallback) setWindow(fallback);
       }
     }
-    store.dispatch({ kind: "feed", event, nowMs: Date.now() });
+    if (event.kind === "barred") barred(event.room, event.detail);
+    else store.dispatch({ kind: "feed", event, nowMs: Date.now() });
+  }
+
+  /** What was typed is no filter: the one before goes on, and a line says why. */
+  function barred(room: string, detail: string): void {
+    if (filterOf(room) !== store.latest().filter) return;
+    view(store.latest().window, filterBefore === filterOf(room) ? "" : filterBefore);
+    store.dispatch({ kind: "notice", notice: `no such filter: ${detail}` });
   }
 
   const feed = new Feed(
     `${origin.replace(/^http/, "ws")}/ws`,
-    roomOf(window),
+    roomOf(window, filter),
     onFeed,
-    (room) => store.latest().rooms[windowOf(room)]?.tick,
+    (room) => store.latest().rooms[room]?.tick,
   );
 
   function setWindow(next: string): void {
-    const before = store.latest();
-    if (before.window === next) return;
-    store.dispatch({ kind: "window", window: next });
-    feed.watch(roomOf(next));
-    if (before.frozen) void rewind(next, before.frozen.tick);
+    const { window, filter } = store.latest();
+    if (window !== next) view(next, filter);
   }
 
-  /** A held picture stays at its moment when another window is chosen. */
-  async function rewind(window: string, tick: number): Promise<void> {
+  function setFilter(next: string): void {
+    const { window, filter } = store.latest();
+    if (filter === tidy(next)) return;
+    filterBefore = filter;
+    view(window, tidy(next));
+  }
+
+  function view(window: string, filter: string): void {
+    const { frozen } = store.latest();
+    store.dispatch({ kind: "view", window, filter });
+    feed.watch(roomOf(window, filter));
+    if (frozen) void rewind(roomOf(window, filter), frozen.tick);
+  }
+
+  /** A held picture stays at its moment when another window or filter is chosen. */
+  async function rewind(room: string, tick: number): Promise<void> {
     try {
       // The numbers of a moment come alone; the history that led to them is the newest one's, up to it.
       const [snapshot, newest] = await Promise.all([
-        feed.aggregates(window, { at: tick }),
-        feed.aggregates(window, { since: tick - HISTORY_TICKS }),
+        feed.aggregates(room, { at: tick }),
+        feed.aggregates(room, { since: tick - HISTORY_TICKS }),
       ]);
       if (snapshot.tick !== tick) throw new Error("another tick");
-      if (store.latest().window === window) store.dispatch({ kind: "rewound", snapshot, newest });
+      if (chosenRoom(store.latest()) === room) store.dispatch({ kind: "rewound", snapshot, newest });
     } catch (error) {
       const limited = error instanceof Refused && error.passes;
       const why = limited
         ? "the daemon's limit of calls is reached"
-        : `that moment is not stored for ${window}`;
+        : "that moment is not stored for this view";
       store.dispatch({ kind: "resume", notice: `${why}: live again` });
     }
   }
@@ -103,6 +127,7 @@ export function createSession(origin: string, window: string): Session {
     store,
     demo,
     setWindow,
+    setFilter,
     togglePause: () => store.dispatch({ kind: store.latest().frozen ? "resume" : "pause" }),
     retryNow: () => feed.nudge(),
     offerToken,

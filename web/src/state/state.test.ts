@@ -126,7 +126,7 @@ test("a held moment is shown in another window, with the history that led to it"
     start,
     first,
     { kind: "pause" },
-    { kind: "window", window: "60s" },
+    { kind: "view", window: "60s", filter: "" },
     {
       kind: "rewound",
       snapshot: snapshot(TICK, { room: "window:60s", aggregate: minute(TICK, 60) }),
@@ -147,7 +147,7 @@ test("pause does nothing while there is no picture", () => {
 });
 
 test("another window keeps the old picture, marked old, until its own comes", () => {
-  const state = run(start, first, { kind: "window", window: "60s" });
+  const state = run(start, first, { kind: "view", window: "60s", filter: "" });
   expect(shownRoom(state)?.window).toBe("5s");
   expect(statusOf(state, NOW).stale).toBe(true);
   const minute = aggregate(TICK, { window: "60s", events: 100 });
@@ -195,4 +195,20 @@ test("a daemon whose clock went back is followed", () => {
   const room = shownRoom(run(start, first, back));
   expect(room?.tick).toBe(TICK - 1);
   expect(room?.history.numbers.events).toEqual([8, 5]);
+});
+
+test("another filter keeps the picture, dimmed, until its own has come, and then no other's", () => {
+  const filter = "route=/checkout";
+  const waiting = run(start, first, { kind: "view", window: "5s", filter });
+  expect(shownRoom(waiting)?.aggregate.events).toBe(10);
+  expect(statusOf(waiting, NOW).stale).toBe(true);
+  const late = run(waiting, heard({ op: "snapshot", ...snapshot(TICK + 1) }));
+  expect(Object.keys(late.rooms)).toEqual(["window:5s"]);
+  expect(shownRoom(late)?.tick).toBe(TICK);
+  const room = `window:5s?filter=${filter}`;
+  const own = aggregate(TICK + 1, { events: 3 });
+  const come = run(waiting, heard({ op: "snapshot", ...snapshot(TICK + 1, { room, aggregate: own }) }));
+  expect(Object.keys(come.rooms)).toEqual([room]);
+  expect(shownRoom(come)?.aggregate.events).toBe(3);
+  expect(statusOf(come, NOW).stale).toBe(false);
 });

@@ -2,7 +2,7 @@
 // in with the action.
 
 import type { FeedEvent } from "../wire/feed";
-import { windowOf } from "../wire/rooms";
+import { filterOf, roomOf } from "../wire/rooms";
 import type { Claims } from "../wire/token";
 import type { Snapshot, Welcome } from "../wire/types";
 import { type Access, NO_ACCESS, refused, taken } from "./access";
@@ -23,6 +23,9 @@ export interface State {
   access: Access;
   /** The window chosen; its room may still be on its way. */
   window: string;
+  /** What is watched of it; empty: everything. */
+  filter: string;
+  /** By the names of their rooms. */
   rooms: Record<string, Room>;
   /** The picture held by pause. */
   frozen: Room | undefined;
@@ -34,7 +37,8 @@ export interface State {
 
 export type Action =
   | { kind: "feed"; event: FeedEvent; nowMs: number }
-  | { kind: "window"; window: string }
+  | { kind: "view"; window: string; filter: string }
+  | { kind: "notice"; notice: string }
   /** A token was presented; what it says of itself. */
   | { kind: "offer"; claims: Claims }
   /** The person has seen why the last token was not taken. */
@@ -49,12 +53,13 @@ export type Action =
 export const DEFAULT_WINDOWS = ["1s", "5s", "60s"];
 export const DEFAULT_WINDOW = "5s";
 
-export function initialState(window: string): State {
+export function initialState(window: string, filter = ""): State {
   return {
     connection: { kind: "connecting", attempt: 0 },
     welcome: undefined,
     access: NO_ACCESS,
     window,
+    filter,
     rooms: {},
     frozen: undefined,
     heardAtMs: undefined,
@@ -66,21 +71,18 @@ export function reduce(state: State, action: Action): State {
   switch (action.kind) {
     case "feed":
       return feed(state, action.event, action.nowMs);
-    case "window":
-      return {
-        ...state,
-        window: action.window,
-        notice: undefined,
-        rooms: watchOnly(state.rooms, action.window),
-      };
+    case "view":
+      return view(state, action.window, action.filter);
+    case "notice":
+      return { ...state, notice: action.notice };
     case "offer":
       return { ...state, access: { ...state.access, offered: action.claims, refusal: undefined } };
     case "settled":
       return { ...state, access: { ...state.access, refusal: undefined } };
     case "forget":
-      return { ...initialState(state.window), connection: state.connection };
+      return { ...initialState(state.window, state.filter), connection: state.connection };
     case "pause": {
-      const room = state.rooms[state.window];
+      const room = state.rooms[chosenRoom(state)];
       return room ? { ...state, frozen: room, notice: undefined } : state;
     }
     case "resume":
@@ -91,14 +93,22 @@ export function reduce(state: State, action: Action): State {
   }
 }
 
-/** Rooms other than the chosen one get no more frames. */
-function watchOnly(rooms: State["rooms"], window: string): State["rooms"] {
-  return Object.fromEntries(
-    Object.entries(rooms).map(([name, room]) => [
-      name,
-      name === window || !room.watched ? room : { ...room, watched: false },
-    ]),
+/** The name of the room that is watched. */
+export function chosenRoom({ window, filter }: State): string {
+  return roomOf(window, filter);
+}
+
+/** Rooms other than the chosen one get no more frames. Of other filters only the picture on screen is kept. */
+function view(state: State, window: string, filter: string): State {
+  const chosen = roomOf(window, filter);
+  const shown = shownRoom({ ...state, frozen: undefined });
+  const kept = Object.entries(state.rooms).filter(
+    ([name, room]) => filterOf(name) === filter || (room === shown && !state.rooms[chosen]),
   );
+  const rooms = Object.fromEntries(
+    kept.map(([name, room]) => [name, name === chosen || !room.watched ? room : { ...room, watched: false }]),
+  );
+  return { ...state, window, filter, rooms, notice: undefined };
 }
 
 function feed(state: State, event: FeedEvent, nowMs: number): State {
@@ -121,6 +131,9 @@ function feed(state: State, event: FeedEvent, nowMs: number): State {
       const access = state.access.offered ? refused(state.access, code, detail) : state.access;
       return { ...state, access, connection: { kind: "denied", code, detail, asks } };
     }
+    case "barred":
+      // The session chooses another room.
+      return state;
     case "slowed": {
       const polling = state.connection.kind === "polling" ? state.connection : POLLING;
       return { ...state, connection: { ...polling, slowedUntilMs: event.nextAtMs } };
@@ -159,10 +172,10 @@ function message(
     case "snapshot":
       return { ...withSnapshot(state, received, nowMs), connection: { kind: "live" } };
     case "delta": {
-      const window = windowOf(received.room);
-      const room = state.rooms[window];
+      const name = received.room;
+      const room = state.rooms[name];
       if (!follows(room, received)) return state;
-      return { ...state, heardAtMs: nowMs, rooms: { ...state.rooms, [window]: applyDelta(room, received) } };
+      return { ...state, heardAtMs: nowMs, rooms: { ...state.rooms, [name]: applyDelta(room, received) } };
     }
     default:
       return state;
@@ -170,16 +183,19 @@ function message(
 }
 
 function withSnapshot(state: State, snapshot: Snapshot, nowMs: number): State {
-  const window = windowOf(snapshot.room);
-  const room = applySnapshot(state.rooms[window], snapshot);
-  const rooms = { ...state.rooms, [window]: { ...room, watched: window === state.window } };
+  const name = snapshot.room;
+  // A room that was left before its snapshot came.
+  if (filterOf(name) !== state.filter) return state;
+  const room = applySnapshot(state.rooms[name], snapshot);
+  const others = Object.entries(state.rooms).filter(([each]) => filterOf(each) === state.filter);
+  const rooms = { ...Object.fromEntries(others), [name]: { ...room, watched: name === chosenRoom(state) } };
   return { ...state, heardAtMs: nowMs, rooms };
 }
 
 /** The room on screen: the held one, the chosen one, or, until that arrives, the one shown before. */
 export function shownRoom(state: State): Room | undefined {
   if (state.frozen) return state.frozen;
-  const chosen = state.rooms[state.window];
+  const chosen = state.rooms[chosenRoom(state)];
   if (chosen) return chosen;
   return Object.values(state.rooms).sort((a, b) => b.tick - a.tick)[0];
 }

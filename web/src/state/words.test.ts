@@ -38,12 +38,12 @@ test("a chart in a sentence", () => {
 });
 
 test("the address holds the view and nothing else", () => {
-  expect(parseView("?window=60s&wall")).toEqual({ window: "60s", wall: true });
-  expect(parseView("?window=<script>")).toEqual({ window: "5s", wall: false });
+  expect(parseView("?window=60s&wall")).toEqual({ window: "60s", wall: true, filter: "" });
+  expect(parseView("?window=<script>")).toEqual({ window: "5s", wall: false, filter: "" });
   for (const view of [
-    { window: "5s", wall: false },
-    { window: "1s", wall: true },
-    { window: "60s", wall: false },
+    { window: "5s", wall: false, filter: "" },
+    { window: "1s", wall: true, filter: "" },
+    { window: "60s", wall: false, filter: "status=5xx" },
   ]) {
     expect(parseView(formatView(view))).toEqual(view);
   }

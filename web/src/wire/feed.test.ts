@@ -407,3 +407,30 @@ test("the daemon's limit slows polling down, says until when, and lets it recove
   await vi.advanceTimersByTimeAsync(60_000);
   expect(polled().at(-1)).toMatchObject({ everyMs: 2_000 });
 });
+
+test("a filter that is none ends neither the socket nor polling", async () => {
+  const filtered = "window:5s?filter=nonsense";
+  newest().welcomes();
+  feed.watch(filtered);
+  newest().says({ op: "error", room: filtered, code: "bad_filter", message: "column 9" });
+  expect(events.at(-1)).toEqual({ kind: "barred", room: filtered, detail: "column 9" });
+  expect(newest().closed).toBe(false);
+  feed.watch("window:5s");
+  expect(newest().sent.at(-1)).toMatchObject({ op: "subscribe", rooms: ["window:5s"] });
+
+  rest.mockImplementation(async (url: string) =>
+    url.includes("filter=nonsense")
+      ? json(422, { code: "bad_filter", detail: "column 9" })
+      : json(200, snapshot(TICK + 1)),
+  );
+  newest().ends(1006);
+  await vi.advanceTimersByTimeAsync(1_000);
+  newest().ends(1006);
+  await vi.advanceTimersByTimeAsync(0);
+  feed.watch(filtered);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(events.at(-1)).toEqual({ kind: "barred", room: filtered, detail: "column 9" });
+  feed.watch("window:5s");
+  await vi.advanceTimersByTimeAsync(0);
+  expect(events.at(-1)?.kind).toBe("polled");
+});

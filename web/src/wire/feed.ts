@@ -8,6 +8,8 @@ import { decode } from "./decode";
 import { Poller } from "./poller";
 import { NotTaken, Publishes } from "./publishes";
 import { getAggregates, postEvents, type Refused } from "./rest";
+import { filterOf } from "./rooms";
+import { Silence } from "./silence";
 import { allows } from "./token";
 import type {
   ClientMessage,
@@ -22,8 +24,6 @@ import type {
 const SUBPROTOCOL = "pulseboard.v1";
 /** A socket that opens but says nothing (a proxy that swallows upgrades) is given up after this. */
 const WELCOME_TIMEOUT_MS = 5_000;
-/** A subscribed room moves every second: past this much silence we ask, and past it again we leave. */
-const SILENCE_MS = 5_000;
 /** Attempts without a welcome before REST is tried: one may be bad luck. */
 const ATTEMPTS_BEFORE_POLLING = 2;
 const POLICY_CLOSE = 1008;
@@ -39,6 +39,8 @@ export type FeedEvent =
   | { kind: "slowed"; nextAtMs: number }
   /** The token offered was not taken; the one before it holds. */
   | { kind: "refused"; code: string; detail: string }
+  /** The room of a filter cannot be had: what is wrong with the filter, or that there are too many. */
+  | { kind: "barred"; room: string; detail: string }
   /** The daemon does not answer us. `asks`: it would with a token, or another one. */
   | { kind: "denied"; code: string; detail: string; asks: boolean };
 
@@ -72,12 +74,14 @@ export class Feed {
   private stopped = true;
   private retryAtMs = 0;
   private nextId = 1;
-  private heardAtMs = 0;
-  private asked = false;
   private timers = new Map<string, ReturnType<typeof setTimeout>>();
   private readonly publishes = new Publishes();
   private readonly credentials = new Credentials();
   private readonly poller: Poller;
+  private readonly silence = new Silence(
+    () => this.send({ op: "ping", id: this.nextId++ }),
+    () => this.leave("the connection went silent"),
+  );
   private readonly url: string;
   private readonly emit: (event: FeedEvent) => void;
   private readonly sinceOf: (room: string) => number | undefined;
@@ -169,8 +173,8 @@ export class Feed {
   }
 
   /** A snapshot over REST, for what the socket is not asked: a moment of the past. */
-  aggregates(window: string, ask: { since?: number; at?: number }): Promise<Snapshot> {
-    return getAggregates(this.credentials.headers(), window, ask);
+  aggregates(room: string, ask: { since?: number; at?: number }): Promise<Snapshot> {
+    return getAggregates(this.credentials.headers(), room, ask);
   }
 
   get canPublish(): boolean {
@@ -218,8 +222,7 @@ export class Feed {
 
   private receive(message: ServerMessage | undefined): void {
     if (!message) return;
-    this.heardAtMs = Date.now();
-    this.asked = false;
+    this.silence.heard();
     if (message.op === "welcome") {
       this.emit({ kind: "message", message });
       this.welcome(message);
@@ -244,8 +247,10 @@ export class Feed {
     const aboutToken = isAboutToken(code);
     if (aboutToken) this.complaint = complaint;
     if (aboutToken && (this.presented || !this.welcomed)) this.notTaken(code, message);
-    else if (room === this.room && retryAfterMs === undefined) this.deny(code, message, aboutToken);
-    else if (room === this.room) this.leave(message);
+    else if (room !== this.room) return;
+    else if (filterOf(room) !== "" && !aboutToken) this.emit({ kind: "barred", room, detail: message });
+    else if (retryAfterMs === undefined) this.deny(code, message, aboutToken);
+    else this.leave(message);
   }
 
   private welcome({ auth, scope }: Welcome): void {
@@ -274,7 +279,7 @@ export class Feed {
     if (this.welcomed) return;
     this.welcomed = true;
     this.subscribe();
-    this.listen();
+    this.silence.start();
   }
 
   private present(): void {
@@ -295,8 +300,12 @@ export class Feed {
   }
 
   private refusedByRest({ problem, asksForToken }: Refused): void {
+    const { room } = this;
     if (asksForToken) this.notTaken(problem.code, problem.detail);
-    else this.deny(problem.code, problem.detail, false);
+    else if (problem.status === 422 && filterOf(room) !== "") {
+      this.emit({ kind: "barred", room, detail: problem.detail });
+      return;
+    } else this.deny(problem.code, problem.detail, false);
     if (!this.stopped && !this.welcomed) this.poller.start(this.room);
   }
 
@@ -314,19 +323,6 @@ export class Feed {
     });
   }
 
-  /** Notices a connection that died without saying so. */
-  private listen(): void {
-    this.after("silence", 1_000, () => {
-      const silentMs = Date.now() - this.heardAtMs;
-      if (silentMs > 2 * SILENCE_MS && this.asked) return this.leave("the connection went silent");
-      if (silentMs > SILENCE_MS && !this.asked) {
-        this.asked = true;
-        this.send({ op: "ping", id: this.nextId++ });
-      }
-      this.listen();
-    });
-  }
-
   private leave(reason: string): void {
     this.drop();
     this.lost(reason);
@@ -340,7 +336,7 @@ export class Feed {
     this.renewalRefused = false;
     this.complaint = undefined;
     this.clear("welcome");
-    this.clear("silence");
+    this.silence.stop();
     if (socket) {
       socket.onopen = null;
       socket.onmessage = null;

@@ -3,7 +3,6 @@
 
 import type { Credentials } from "./credentials";
 import { getAggregates, Refused } from "./rest";
-import { windowOf } from "./rooms";
 import type { Snapshot } from "./types";
 
 const POLL_MS = 2_000;
@@ -54,11 +53,11 @@ export class Poller {
     const since = this.sinceOf(room);
     try {
       const headers = this.credentials.headers();
-      const snapshot = await getAggregates(headers, windowOf(room), since === undefined ? {} : { since });
+      const snapshot = await getAggregates(headers, room, since === undefined ? {} : { since });
       if (turn !== this.turn) return;
       this.everyMs = Math.max(POLL_MS, Math.round(this.everyMs * RECOVERY));
       again(this.everyMs);
-      this.told.answered({ ...snapshot, room }, this.everyMs);
+      this.told.answered(snapshot, this.everyMs);
     } catch (error) {
       if (turn !== this.turn) return;
       if (!(error instanceof Refused)) return this.told.failed();

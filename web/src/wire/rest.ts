@@ -2,6 +2,7 @@
 // takes the headers that say who asks.
 
 import { asSnapshot } from "./decode";
+import { filterOf, windowOf } from "./rooms";
 import type { NewEvent, Problem, Snapshot, Verdicts } from "./types";
 
 const TIMEOUT_MS = 8_000;
@@ -61,13 +62,15 @@ async function refusalOf(response: Response): Promise<Refused> {
   }
 }
 
-/** The newest snapshot of a window with its history after `since`, or the one of the tick `at`. */
+/** The newest snapshot of a room with its history after `since`, or the one of the tick `at`. */
 export async function getAggregates(
   headers: Headers,
-  window: string,
+  room: string,
   ask: { since?: number; at?: number },
 ): Promise<Snapshot> {
-  const query = new URLSearchParams({ window });
+  const query = new URLSearchParams({ window: windowOf(room) });
+  const filter = filterOf(room);
+  if (filter !== "") query.set("filter", filter);
   if (ask.since !== undefined) query.set("since", String(ask.since));
   if (ask.at !== undefined) query.set("at", String(ask.at));
   const signal = AbortSignal.timeout(TIMEOUT_MS);
@@ -75,7 +78,7 @@ export async function getAggregates(
   if (!response.ok) throw await refusalOf(response);
   const snapshot = asSnapshot(await response.json());
   if (!snapshot) throw new Error("the answer is not a snapshot");
-  return snapshot;
+  return { ...snapshot, room };
 }
 
 /** Posts events in one batch; the answer comes once they are on disk. */

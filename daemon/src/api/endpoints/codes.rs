@@ -6,6 +6,7 @@ use pulseboard::validate::Code;
 const OTHERS: &[&str] = &[
     // 400
     "bad_gzip",
+    "bad_host",
     "bad_idempotency_key",
     "empty_batch",
     "incomplete_body",

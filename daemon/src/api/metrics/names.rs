@@ -138,6 +138,9 @@ pub const METRICS: &[Metric] = &[
     // Frames and sockets.
     times("pulseboard_tick_delay_seconds", "From a tick's end to its frame."),
     now("pulseboard_frame_work_seconds", "Time the last frame took to make."),
+    now("pulseboard_views", "Filtered views open, watched or lingering."),
+    counted("pulseboard_views_refused_total", "Filtered views not opened: too_many_views."),
+    now("pulseboard_view_fill_seconds", "Time the last filtered view took to fill."),
     now("pulseboard_sockets", "Open sockets."),
     counted("pulseboard_frames_sent_total", "Frames sent to sockets."),
     counted("pulseboard_frames_lagged_total", "Ticks merged for sockets that lagged."),

@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 use std::net::Shutdown;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{reader, sender};
@@ -36,6 +38,41 @@ fn floods_of_frames_are_read_to_their_end_and_hold_up_nobody() {
     let subscribe = frame(0x81, br#"{"op":"subscribe","rooms":["window:60s"]}"#);
     let flood = with_ping_at_the_end(subscribe.repeat(2_000));
     edge.bytes("snapshots, over and over", &read, &flood, &Meets::Pong);
+    edge.finish();
+}
+
+#[test]
+fn floods_that_never_end_leave_time_for_everyone_else() {
+    let mut edge = Edge::start(&[]);
+    let read = Dial::bearer(&reader());
+    let workers = std::thread::available_parallelism().map_or(4, usize::from);
+    edge.row("more floods at once than there are cores", |edge| {
+        let over = Arc::new(AtomicBool::new(false));
+        let flooders: Vec<_> = (0..workers * 4)
+            .map(|_| {
+                let socket = read.open(edge.address()).map_err(|answer| answer.head)?;
+                let (mut stream, over) = (socket.handle(), Arc::clone(&over));
+                let pongs = frame(0x8a, b"").repeat(20_000);
+                Ok(std::thread::spawn(move || {
+                    while !over.load(Ordering::Relaxed) && stream.write_all(&pongs).is_ok() {}
+                    socket.hang_up();
+                }))
+            })
+            .collect::<Result<_, String>>()?;
+        let outcome = (0..5).try_for_each(|_| {
+            let mut other = read.open(edge.address()).map_err(|answer| answer.head)?;
+            other.say(r#"{"op":"ping"}"#);
+            match other.hear_op("pong") {
+                Heard::Message(_) => Ok(()),
+                heard => Err(format!("expected a pong, heard {heard:?}")),
+            }
+        });
+        over.store(true, Ordering::Relaxed);
+        for flooder in flooders {
+            flooder.join().unwrap();
+        }
+        outcome
+    });
     edge.finish();
 }
 
