@@ -75,6 +75,11 @@ pub(crate) fn jq() -> anyhow::Result<()> {
     which("jq").map_or_else(|| apt_install(&["jq"]), |_| Ok(()))
 }
 
+/// `openssl`, which makes certificates to try things with.
+pub(crate) fn openssl() -> anyhow::Result<()> {
+    which("openssl").map_or_else(|| apt_install(&["openssl"]), |_| Ok(()))
+}
+
 /// A folder whose `python3` has the `websockets` package: a client that is not ours.
 pub(crate) fn python() -> anyhow::Result<PathBuf> {
     let has_it = |python: &Path| {

@@ -1,4 +1,5 @@
-//! Checks of what an operator installs: the systemd unit, and Prometheus' rules and scrape example.
+//! Checks of what an operator installs: the systemd unit, the site for nginx, and Prometheus' rules
+//! and scrape example.
 //!
 //! The files are judged by the programs that will read them. Starts no service. Used by
 //! `cargo xtask test`.
@@ -62,18 +63,56 @@ pub(crate) fn prometheus(promtool: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The example for nginx is one that nginx takes.
+pub(crate) fn proxy(nginx: &Path) -> anyhow::Result<()> {
+    let site = workspace::root().join("config/nginx/pulseboard.conf");
+    let folder = tempfile::tempdir()?;
+    let certificates = ["-keyout", "privkey.pem", "-out", "fullchain.pem", "-days", "2"];
+    let mut openssl = command("openssl", &["req", "-x509", "-nodes"], folder.path());
+    openssl.args(["-newkey", "rsa:2048", "-subj", "/CN=localhost"]).args(certificates);
+    ensure!(openssl.output()?.status.success(), "openssl makes no certificate");
+    let here = folder.path().display().to_string();
+    let site = fs::read_to_string(site)?
+        .replace("/etc/ssl/pulseboard", &here)
+        .replace("/var/log/nginx", &here);
+    fs::write(folder.path().join("site.conf"), site)?;
+    let main = format!(
+        "pid {here}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\ninclude {here}/site.conf;\n\
+         client_body_temp_path {here}/body;\nproxy_temp_path {here}/proxy;\n\
+         fastcgi_temp_path {here}/fastcgi;\nuwsgi_temp_path {here}/uwsgi;\n\
+         scgi_temp_path {here}/scgi;\n}}\n"
+    );
+    fs::write(folder.path().join("nginx.conf"), main)?;
+    let mut test = command(nginx, &["-q", "-t", "-p", &here, "-c"], folder.path());
+    plainly(test.arg(folder.path().join("nginx.conf")))
+}
+
+/// `nginx` as it is installed, else unpacked as [`promtool`] is; and `openssl`, for a certificate.
+pub(crate) fn nginx() -> anyhow::Result<PathBuf> {
+    packages::openssl()?;
+    let installed = Path::new("/usr/sbin/nginx");
+    if installed.is_file() {
+        return Ok(installed.to_owned());
+    }
+    unpacked("nginx", "usr/sbin/nginx")
+}
+
 /// `promtool` as it is installed, else out of Debian's package `prometheus`, unpacked beside our
 /// own build: nothing is installed, so that no Prometheus starts.
 pub(crate) fn promtool() -> anyhow::Result<PathBuf> {
     if let Some(found) = packages::which("promtool") {
         return Ok(found);
     }
-    let folder = workspace::target().join("prometheus");
-    let unpacked = folder.join("usr/bin/promtool");
+    unpacked("prometheus", "usr/bin/promtool")
+}
+
+fn unpacked(package: &str, program: &str) -> anyhow::Result<PathBuf> {
+    let folder = workspace::target().join("tools").join(package);
+    let unpacked = folder.join(program);
     if !unpacked.is_file() {
         fs::create_dir_all(&folder)?;
-        packages::apt_unpack("prometheus", &folder)?;
+        packages::apt_unpack(package, &folder)?;
     }
-    ensure!(unpacked.is_file(), "Debian's package prometheus holds no usr/bin/promtool");
+    ensure!(unpacked.is_file(), "Debian's package {package} holds no {program}");
     Ok(unpacked)
 }

@@ -55,6 +55,13 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         Err(error) => steps.leave_out("service: prometheus rules", &format!("{error:#}")),
     }
 
+    match service::nginx() {
+        Ok(program) => {
+            steps.step("service: nginx site", || service::proxy(&program));
+        }
+        Err(error) => steps.leave_out("service: nginx site", &format!("{error:#}")),
+    }
+
     // Some tests watch with a WebSocket client that is not ours: Python's `websockets`.
     let python = packages::python().unwrap_or_else(|error| {
         steps.leave_out("python: websockets", &format!("{error:#}"));

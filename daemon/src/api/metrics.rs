@@ -31,8 +31,11 @@ impl Metrics {
     pub fn install() -> anyhow::Result<Self> {
         let seconds =
             [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+        // A frame is due after the grace; what is of interest is how much later it left.
+        let delays = [0.1, 0.25, 0.26, 0.28, 0.3, 0.35, 0.4, 0.5, 0.75, 1.0, 2.5, 10.0];
         let handle = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &seconds)?
+            .set_buckets_for_metric(Matcher::Full("pulseboard_tick_delay_seconds".into()), &delays)?
             .install_recorder()?;
         names::describe();
         Ok(Self { handle, requests: Arc::default() })
