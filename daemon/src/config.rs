@@ -17,6 +17,7 @@ mod tests;
 mod types;
 pub mod value;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use args::{Action, command, given};
@@ -30,8 +31,9 @@ pub use value::Secret;
 
 use layers::Values;
 
-/// What the layers are made of. `main` gathers it with [`given`]; tests write it down.
-#[derive(Clone, Debug, Default)]
+/// What the layers are made of. `main` gathers it with [`given`]; tests write it down. `Debug` shows
+/// no values: secrets may be among them.
+#[derive(Clone, Default)]
 pub struct Given {
     /// The file named by `--config`.
     pub config: Option<PathBuf>,
@@ -47,8 +49,8 @@ pub struct Given {
     pub flags: Vec<(&'static str, &'static str, String)>,
 }
 
-/// Settings that were read and checked.
-#[derive(Clone, Debug)]
+/// Settings that were read and checked. `Debug` shows the typed values, in which secrets hide.
+#[derive(Clone)]
 pub struct Loaded {
     /// The typed values.
     pub config: Config,
@@ -56,6 +58,23 @@ pub struct Loaded {
     pub file: Option<PathBuf>,
     values: Values,
     given: Given,
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.environment.iter().map(|(name, _)| name.as_str()).collect();
+        let keys: Vec<&str> = self.flags.iter().map(|(key, ..)| *key).collect();
+        let mut shown = f.debug_struct("Given");
+        shown.field("config", &self.config).field("environment", &names).field("flags", &keys);
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Loaded");
+        shown.field("config", &self.config).field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
 impl Loaded {

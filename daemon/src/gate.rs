@@ -216,7 +216,7 @@ pub async fn pass(State(gate): State<Gate>, mut request: Request, next: Next) ->
                 || request.headers().contains_key(header::TRANSFER_ENCODING)
             {
                 let body = std::mem::replace(request.body_mut(), Body::empty());
-                discard(body, DISCARD_BYTES, DISCARD_WITHIN).await;
+                discard(request.headers(), body, DISCARD_BYTES, DISCARD_WITHIN).await;
             }
             problem.into_response()
         }

@@ -1,9 +1,10 @@
 //! Fills new views back from the journal, aside: the thread that counts and the one that frames
 //! views never wait for it.
 //!
-//! Views are filled in turns of some ms each, so that a small one does not wait for a large one. One
-//! that takes too long begins again with less history; its windows are always whole. Bound: one
-//! block of the journal a view at a time.
+//! Views that are asked for together are filled by one reading. Readings take turns of some ms, so
+//! that a short one does not wait for a long one. One that takes too long begins again with less
+//! history; windows are always whole. Bound: one block of the journal a reading at a time, and no
+//! more readings than views.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,16 +30,15 @@ pub(super) struct Filler {
     filling: VecDeque<Filling>,
 }
 
-/// A view on its way.
+/// Views on their way: those that were asked for together are filled by one reading.
 struct Filling {
-    view: Arc<View>,
+    /// Each with the first tick whose windows will be whole.
+    views: Vec<(Arc<View>, i64)>,
     source: Box<dyn Source>,
     /// Place in [`SPANS_SECS`].
     span: usize,
-    /// Its windows are whole from this tick on.
-    complete_from: i64,
     spent: Duration,
-    /// When it was first begun.
+    /// When they were first begun.
     since: Duration,
 }
 
@@ -54,53 +54,67 @@ impl Filler {
         }
     }
 
-    /// Gives the next view its turn; waits for one at most `wait`. Whether there is more to do.
+    /// Gives the next views their turn; waits for some at most `wait`. Whether there is more to do.
     pub(super) fn step(&mut self, wait: Duration) -> bool {
         let wait = if self.filling.is_empty() { wait } else { Duration::ZERO };
-        for view in self.shared.open.take_to_fill(wait) {
-            let shared = &self.shared;
+        let shared = &self.shared;
+        let views: Vec<Arc<View>> = shared.open.take_to_fill(wait).into();
+        if !views.is_empty() {
             let since = shared.clock.elapsed();
-            // It is given less of the past, should the main view be further behind than that.
+            // They are given less of the past, should the main view be further behind than that.
             let _ = shared.wait_applied(shared.past.newest_seq(), CAUGHT_UP_WITHIN);
-            self.filling.push_back(Filling::begin(shared, view, 0, since));
+            self.filling.push_back(Filling::begin(shared, views, 0, since));
         }
         let Some(mut filling) = self.filling.pop_front() else { return false };
-        if !self.shared.open.is_open(&filling.view) {
+        filling.views.retain(|(view, _)| shared.open.is_open(view));
+        if filling.views.is_empty() {
             return true;
         }
-        if filling.turn(&self.shared) {
-            let frame = filling.view.stand(filling.complete_from);
-            self.sink.view_frame(&filling.view.key, &frame);
-            self.sink.views_framed();
-            let Filling { view, source, since, .. } = filling;
-            let took = self.shared.clock.elapsed().saturating_sub(since);
-            self.shared.stats.lock().view_fill_ms = took.as_secs_f64() * 1e3;
-            self.shared.open.hand_on(Filled { view, source });
+        if filling.turn(shared) {
+            self.finish(filling);
         } else if filling.spent > LONGEST && filling.span + 1 < SPANS_SECS.len() {
             tracing::info!(
-                filter = %filling.view.key,
-                "an hour of so many events takes too long to read; the view begins with less"
+                "an hour of so many events takes too long to read; views begin with less"
             );
-            let next = Filling::begin(&self.shared, filling.view, filling.span + 1, filling.since);
+            let views = filling.views.into_iter().map(|(view, _)| view).collect();
+            let next = Filling::begin(shared, views, filling.span + 1, filling.since);
             self.filling.push_back(next);
         } else {
             self.filling.push_back(filling);
-            if self.shared.stats.lock().behind_ms > 0 {
+            if shared.stats.lock().behind_ms > 0 {
                 // The main view wants the core more.
                 std::thread::sleep(TURN);
             }
         }
         true
     }
+
+    /// Has the views framed as they stand, and hands them on.
+    fn finish(&self, filling: Filling) {
+        let Filling { views, source, since, .. } = filling;
+        for (view, complete_from) in &views {
+            self.sink.view_frame(&view.key, &view.stand(*complete_from));
+        }
+        self.sink.views_framed();
+        let took = self.shared.clock.elapsed().saturating_sub(since);
+        self.shared.stats.lock().view_fill_ms = took.as_secs_f64() * 1e3;
+        let views = views.into_iter().map(|(view, _)| view).collect();
+        self.shared.open.hand_on(Filled { views, source });
+    }
 }
 
 impl Filling {
-    fn begin(shared: &Shared, view: Arc<View>, span: usize, since: Duration) -> Self {
-        let from = view.begin(shared, SPANS_SECS[span]);
+    fn begin(shared: &Shared, views: Vec<Arc<View>>, span: usize, since: Duration) -> Self {
         let kept_from = shared.past.kept_from_ms().map(|ms| ms.div_euclid(1_000) + 1);
-        let source = shared.past.since(from * 1_000);
-        let complete_from = complete_from(&shared.settings, from.max(kept_from.unwrap_or(from)));
-        Self { view, source, span, complete_from, spent: Duration::ZERO, since }
+        let mut wanted = i64::MAX;
+        let begun = views.into_iter().map(|view| {
+            let from = view.begin(shared, SPANS_SECS[span]);
+            wanted = wanted.min(from);
+            (view, complete_from(&shared.settings, from.max(kept_from.unwrap_or(from))))
+        });
+        let views = begun.collect();
+        let source = shared.past.since(wanted.saturating_mul(1_000));
+        Self { views, source, span, spent: Duration::ZERO, since }
     }
 
     /// Counts for a while. Whether all that is durable is counted.
@@ -109,9 +123,13 @@ impl Filling {
         loop {
             let now_ms = shared.clock.now_ms();
             match self.source.next(Duration::ZERO) {
-                Item::Events { first_seq, batch } => self.view.count(first_seq, &batch, now_ms),
+                Item::Events { first_seq, batch } => {
+                    for (view, _) in &self.views {
+                        view.count(first_seq, &batch, now_ms);
+                    }
+                }
                 Item::Idle | Item::Closed => {
-                    self.view.pass(now_ms);
+                    self.views.iter().for_each(|(view, _)| view.pass(now_ms));
                     return true;
                 }
             }

@@ -34,9 +34,9 @@ pub enum OpenError {
     },
 }
 
-/// A view that was filled, and the reader that goes on where that ended.
+/// Views that were filled together, and the reader that goes on where that ended.
 pub(super) struct Filled {
-    pub(super) view: Arc<View>,
+    pub(super) views: Vec<Arc<View>>,
     pub(super) source: Box<dyn Source>,
 }
 
@@ -135,7 +135,7 @@ impl OpenViews {
         std::mem::take(&mut open.to_fill)
     }
 
-    /// Hands on a view that was filled.
+    /// Hands on views that were filled.
     pub(super) fn hand_on(&self, filled: Filled) {
         self.open.lock().filled.push(filled);
         self.filled.notify_all();

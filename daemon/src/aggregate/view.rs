@@ -2,7 +2,7 @@
 //!
 //! The counting is the main view's ([`State`]); a view differs in where it begins: it is filled back
 //! from the journal, aside and in bounded steps, and frames leave once that is done. It holds about
-//! 4 MB, and its routes, which [`super::open_views`] bounds. Filled by [`super::filler`], then kept up
+//! 6 MB, and more routes as there are, which [`super::open_views`] bounds. Filled by [`super::filler`], then kept up
 //! by [`super::view_worker`]; whoever watches holds a [`Watch`].
 
 use std::sync::Arc;

@@ -85,23 +85,26 @@ impl ViewWorker {
         }
     }
 
-    /// Takes in a view that was filled. Its own reader brings it to where the others are.
+    /// Takes in views that were filled. Their own reader brings them to where the others are.
     fn take_in(&mut self, filled: Filled) {
-        let Filled { view, mut source } = filled;
+        let Filled { views, mut source } = filled;
+        let reached = views.iter().map(|view| view.applied_seq() + 1).max().unwrap_or(0);
         if self.source.is_none() {
-            self.position = view.applied_seq() + 1;
+            self.position = reached;
             self.source = Some(source);
-            self.views.push(view);
+            self.views.extend(views);
             return;
         }
-        while view.applied_seq() + 1 < self.position {
+        let mut reached = reached;
+        while reached < self.position {
             let now_ms = self.shared.clock.now_ms();
-            match source.next(Duration::ZERO) {
-                Item::Events { first_seq, batch } => view.count(first_seq, &batch, now_ms),
-                Item::Idle | Item::Closed => break,
+            let Item::Events { first_seq, batch } = source.next(Duration::ZERO) else { break };
+            reached = first_seq + batch.len() as u64;
+            for view in &views {
+                view.count(first_seq, &batch, now_ms);
             }
         }
-        self.views.push(view);
+        self.views.extend(views);
     }
 
     /// Makes sure that there is a pending batch, if there is any.

@@ -27,7 +27,7 @@ const SECRET_NAME: &str = "auth.secret";
 const KEYS: [&str; 3] = ["auth.secret", "auth.secret_file", "auth.public_key_file"];
 
 /// What holds for each key that any layer set, and which layer that was.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Values(BTreeMap<&'static str, (Raw, Source)>);
 
 impl Values {

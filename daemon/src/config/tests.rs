@@ -234,7 +234,11 @@ fn a_secret_comes_from_its_file_and_is_never_shown() {
     let loaded = load(&variables(&[("PULSEBOARD_AUTH__SECRET_FILE", &file)])).unwrap();
     let secret = loaded.config.auth.secret.as_ref().unwrap();
     assert_eq!(secret.expose(), "0123456789abcdef0123456789abcdef");
-    assert!(!format!("{:?}", loaded.config).contains("0123"));
+    assert!(!format!("{loaded:?}").contains("0123"));
+    let in_environment =
+        variables(&[("PULSEBOARD_AUTH__SECRET", "0123456789abcdef0123456789abcdef")]);
+    let loaded_from_it = load(&in_environment).unwrap();
+    assert!(!format!("{in_environment:?} {loaded_from_it:?}").contains("0123"));
     assert!(!loaded.print().contains("0123"));
     assert!(printed(&loaded, "auth.secret").starts_with("auth.secret = \"***\" # environment"));
 

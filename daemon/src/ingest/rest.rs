@@ -132,7 +132,7 @@ impl Rest {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.parse::<usize>().ok());
         if announced.is_some_and(|length| length > self.limits.body_bytes) {
-            discard(body, 2 * self.limits.body_bytes, DISCARD_WITHIN).await;
+            discard(headers, body, 2 * self.limits.body_bytes, DISCARD_WITHIN).await;
             return Err(self.too_large());
         }
         let mut body = body;

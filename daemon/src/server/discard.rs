@@ -4,11 +4,16 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 
 /// Reads at most `bytes_max` for at most `within`; past either the connection is closed, whatever
-/// the client still sends.
-pub async fn discard(mut body: Body, bytes_max: usize, within: Duration) {
+/// the client still sends. A client that asked first (`Expect: 100-continue`) sends nothing, and
+/// reading would tell it to.
+pub async fn discard(headers: &HeaderMap, mut body: Body, bytes_max: usize, within: Duration) {
+    if headers.contains_key(header::EXPECT) {
+        return;
+    }
     let reading = async {
         let mut left = bytes_max;
         while let Some(Ok(frame)) = body.frame().await {

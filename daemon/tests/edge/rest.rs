@@ -173,6 +173,15 @@ fn lengths_and_chunks() {
     let lengths = |first: &str, second: &str| {
         raw_post(&format!("Content-Length: {first}\r\nContent-Length: {second}\r\n"), EVENT)
     };
+    let asks = |length: &str| format!("Content-Length: {length}\r\nExpect: 100-continue\r\n");
+    let asks_first = raw_post(&asks("8589934592"), "");
+    let too_large = Expect::problem(413, "body_too_large");
+    edge.rest("8 GiB, asked first, is not told to go on", &asks_first, &too_large);
+    let nameless = raw(format!(
+        "POST /api/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{}\r\n",
+        asks("1000")
+    ));
+    edge.rest("nor is who has no token", &nameless, &Expect::problem(401, "unauthorized"));
     edge.rest("one length twice", &lengths(&exact, &exact), &created());
     edge.rest("two lengths", &lengths(&exact, "5"), &bare(400));
     let whole = format!("{:x}\r\n{EVENT}\r\n0\r\n\r\n", EVENT.len());

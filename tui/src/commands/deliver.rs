@@ -51,6 +51,15 @@ pub(super) struct Delivered {
     pub(super) repeats: u32,
     /// How often the daemon's rates put it off.
     pub(super) limited: u32,
+    /// Events a second that they allow, where they did.
+    pub(super) quota: Option<usize>,
+}
+
+impl Delivered {
+    /// A verdict that came without an answer of its own.
+    pub(super) fn of(verdict: Ack) -> Self {
+        Self { verdict, ack_time: Duration::ZERO, repeats: 0, limited: 0, quota: None }
+    }
 }
 
 /// Why a body has no verdict.
@@ -121,7 +130,7 @@ impl Courier {
         let mut began = Instant::now();
         let limited_since = began;
         let mut backoff = BACKOFF_FIRST;
-        let (mut repeats, mut limited) = (0, 0);
+        let (mut repeats, mut limited, mut events_quota) = (0, 0, None);
         loop {
             let reused = self.connection.is_open();
             let sent = Instant::now();
@@ -134,6 +143,7 @@ impl Courier {
                     };
                     waiting.is_limited(&problem.detail);
                     limited += 1;
+                    events_quota = quota(&answer).or(events_quota);
                     let wait = asked.unwrap_or(BACKOFF_FIRST).min(RETRY_AFTER_MOST);
                     if limited_since.elapsed() + wait > RATE_PATIENCE {
                         let last = format!("{} ({})", problem.detail, problem.code);
@@ -159,7 +169,8 @@ impl Courier {
                 }
                 Ok(answer) => {
                     let verdict = verdict(target, &answer)?;
-                    return Ok(Delivered { verdict, ack_time: sent.elapsed(), repeats, limited });
+                    let (ack_time, quota) = (sent.elapsed(), events_quota);
+                    return Ok(Delivered { verdict, ack_time, repeats, limited, quota });
                 }
                 // A kept-alive connection that was closed meanwhile: open another at once.
                 Err(HttpError::Lost { .. }) if reused && repeats == 0 => {
@@ -242,9 +253,10 @@ fn refused(target: &Target, answer: &Answer) -> DeliverError {
     }
 }
 
-/// The `q` of `RateLimit-Policy`: `"events";q=500;w=1`.
+/// The `q` of a `RateLimit-Policy` for events: `"events";q=500;w=1`.
 fn quota(answer: &Answer) -> Option<usize> {
     let policy = answer.headers.get("ratelimit-policy")?.to_str().ok()?;
+    let policy = policy.strip_prefix("\"events\"")?;
     policy.split(';').find_map(|part| part.trim().strip_prefix("q="))?.parse().ok()
 }
 

@@ -11,11 +11,12 @@ interface Props {
   cells: Cell[];
   token: Token;
   leastTop: number;
+  mostTop?: number | undefined;
   /** Line width in CSS pixels. */
   width?: number;
 }
 
-export function Spark({ cells, token, leastTop, width = 1.5 }: Props) {
+export function Spark({ cells, token, leastTop, mostTop, width = 1.5 }: Props) {
   const data = useMemo<[number[], Cell[]]>(() => [X, cells], [cells]);
-  return <Plot options={(size) => sparkOptions(token, leastTop, width, size)} data={data} />;
+  return <Plot options={(size) => sparkOptions(token, { leastTop, mostTop }, width, size)} data={data} />;
 }

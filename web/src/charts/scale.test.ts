@@ -14,6 +14,11 @@ test("the scale grows at once and shrinks only when it is mostly empty", () => {
   expect(nextTop(1_000, 300, 1)).toBe(500);
 });
 
+test("a share ends at a hundred per cent", () => {
+  expect(nextTop(0, 100, 2, 100)).toBe(100);
+  expect(nextTop(100, 98, 2, 100)).toBe(100);
+});
+
 test("a quiet chart keeps its least top", () => {
   expect(nextTop(0, 0, 2)).toBe(2);
   expect(nextTop(2, 0.1, 2)).toBe(2);

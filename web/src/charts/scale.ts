@@ -9,9 +9,11 @@ export function stepAbove(value: number): number {
   return 10 * power;
 }
 
-/** The top to draw with, given the one before it (0 at first) and the least it may be. */
-export function nextTop(before: number, max: number, least: number): number {
-  const wanted = Math.max(least, stepAbove(max * 1.04));
+/**
+ * The top to draw with, given the one before it (0 at first), the least it may be, and the most: shares end at 100 %.
+ */
+export function nextTop(before: number, max: number, least: number, most = Number.POSITIVE_INFINITY): number {
+  const wanted = Math.min(most, Math.max(least, stepAbove(max * 1.04)));
   if (wanted >= before) return wanted;
   // Still more than a third of the scale in use: leave it.
   return max > before * 0.36 ? before : wanted;

@@ -30,6 +30,8 @@ export interface ChartSpec {
   lines: LineSpec[];
   /** The least the scale's top may be. */
   leastTop: number;
+  /** The most it may be, for what cannot be more. */
+  mostTop?: number | undefined;
   axis: (value: number) => string;
   thresholds?: Threshold[];
 }
@@ -59,11 +61,11 @@ function bandsOf(lines: LineSpec[]): uPlot.Band[] {
   return bands;
 }
 
-function topScale(least: number): uPlot.Scale {
+function topScale(least: number, most?: number): uPlot.Scale {
   let top = 0;
   return {
     range: (_u, _min, max) => {
-      top = nextTop(top, Number.isFinite(max) ? max : 0, least);
+      top = nextTop(top, Number.isFinite(max) ? max : 0, least, most);
       return [0, top];
     },
   };
@@ -140,7 +142,7 @@ export function chartOptions(spec: ChartSpec, size: Size, names: Names): uPlot.O
     ...size,
     padding: [8, 32, 0, 0],
     legend: { show: false },
-    scales: { x: { time: false, range: [-HISTORY_TICKS, 0] }, y: topScale(spec.leastTop) },
+    scales: { x: { time: false, range: [-HISTORY_TICKS, 0] }, y: topScale(spec.leastTop, spec.mostTop) },
     series: [{}, ...seriesOf(spec.lines)],
     bands: bandsOf(spec.lines),
     axes: [
@@ -179,14 +181,17 @@ export function chartOptions(spec: ChartSpec, size: Size, names: Names): uPlot.O
   };
 }
 
+/** Between what the top of a scale stays. */
+export type Tops = { leastTop: number; mostTop?: number | undefined };
+
 /** Options of a small history beside a number: no axes, no crosshair. */
-export function sparkOptions(token: Token, leastTop: number, width: number, size: Size): uPlot.Options {
+export function sparkOptions(token: Token, tops: Tops, width: number, size: Size): uPlot.Options {
   return {
     ...size,
     padding: [2, 2, 2, 2],
     legend: { show: false },
     cursor: { show: false },
-    scales: { x: { time: false, range: [-HISTORY_TICKS, 0] }, y: topScale(leastTop) },
+    scales: { x: { time: false, range: [-HISTORY_TICKS, 0] }, y: topScale(tops.leastTop, tops.mostTop) },
     axes: [{ show: false }, { show: false }],
     series: [{}, ...seriesOf([{ name: "", token, width, fill: 0.14 }])],
   };

@@ -30,6 +30,7 @@ const USERS: ChartSpec = {
 
 const ERRORS: ChartSpec = {
   leastTop: 2,
+  mostTop: 100,
   axis: (value) => `${compact(value)} %`,
   thresholds: [
     { value: WARN_RATE * 100, token: "warn", label: "1 % raised" },

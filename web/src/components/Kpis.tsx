@@ -21,6 +21,7 @@ export interface Kpi {
   token: Token;
   cells: Cell[];
   leastTop: number;
+  mostTop?: number;
   /** A value of `cells` with its unit. */
   format: (value: number) => string;
 }
@@ -83,6 +84,7 @@ export function kpisOf(room: Room | undefined): Kpi[] {
       token: "bad",
       cells: series?.errorRate ?? NO_CELLS,
       leastTop: 2,
+      mostTop: 100,
       format: (value) => percent(value / 100),
     },
     {
@@ -105,7 +107,9 @@ export function Kpis({ room }: { room: Room | undefined }) {
     <section className="kpis" aria-label="Now">
       {kpisOf(room).map((kpi) => (
         <Tile key={kpi.key} kpi={kpi} window={room?.window}>
-          {kpi.cells.length > 0 && <Spark cells={kpi.cells} token={kpi.token} leastTop={kpi.leastTop} />}
+          {kpi.cells.length > 0 && (
+            <Spark cells={kpi.cells} token={kpi.token} leastTop={kpi.leastTop} mostTop={kpi.mostTop} />
+          )}
         </Tile>
       ))}
     </section>

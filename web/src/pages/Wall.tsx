@@ -70,7 +70,13 @@ export function Wall({ onLeave, onToken }: { onLeave: () => void; onToken: () =>
           </p>
           <div className="spark">
             {kpi.cells.length > 0 && (
-              <Spark cells={kpi.cells} token={kpi.token} leastTop={kpi.leastTop} width={3} />
+              <Spark
+                cells={kpi.cells}
+                token={kpi.token}
+                leastTop={kpi.leastTop}
+                mostTop={kpi.mostTop}
+                width={3}
+              />
             )}
           </div>
           <p className="span">

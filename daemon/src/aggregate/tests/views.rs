@@ -1,6 +1,7 @@
 //! Filtered views: tick for tick what an aggregator of its own counts that is given the events the
 //! filter lets through, and nothing else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -239,4 +240,48 @@ fn late_events_of_others_are_not_the_views() {
     it.run_ticks(1);
     assert_eq!(it.views.latest().windows[0].aggregate.late, 2);
     assert_eq!(watch.latest().unwrap().windows[0].aggregate.late, 1);
+}
+
+#[test]
+fn views_opened_together_or_later_are_filled_to_the_same_numbers() {
+    let mut it = Aggregator::fresh();
+    for user in 0..50 {
+        let event = Event { user, route: (user % 4) as u8, ..Event::at(it.now_ms()) };
+        it.send(&[event]);
+        it.run_ticks(1);
+    }
+    let open =
+        |it: &Aggregator, route: u8| it.views.watch(filter(&format!("route=/r/{route}"))).unwrap();
+    let mut watches = vec![open(&it, 0), open(&it, 1)];
+    it.run_ticks(1);
+    it.send(&[Event::at(it.now_ms())]);
+    watches.push(open(&it, 2));
+    it.run_ticks(2);
+    for (route, watch) in watches.iter().enumerate() {
+        let alone = it.views.through(&filter(&format!("route=/r/{route}"))).at("60s", START + 49);
+        let history = watch.history_until("60s", Some(START + 48), START + 52).unwrap().history;
+        let count = 12 + u64::from(route < 2);
+        assert_eq!((alone.unwrap().events, history.events[0]), (count, Some(count)), "{route}");
+        assert_eq!(watch.latest().unwrap().tick, it.views.latest().tick);
+    }
+    let events = watches.iter().map(|watch| watch.latest().unwrap().windows[2].aggregate.events);
+    assert_eq!(events.collect::<Vec<_>>(), [13, 14, 12], "one more came to /r/1");
+}
+
+#[test]
+fn a_view_that_may_hold_no_more_routes_counts_new_ones_as_others() {
+    let mut it = Aggregator::fresh();
+    it.run_ticks(2);
+    let all = filter("status=200");
+    let watch = it.views.watch(all.clone()).unwrap();
+    it.step_views();
+    it.send(&[Event::at(it.now_ms())]);
+    while it.step() {}
+    it.step_views();
+    it.shared.open.find(&all).unwrap().set_routes_max(0);
+    it.send(&[Event::at(it.now_ms()), Event { route: 2, ..Event::at(it.now_ms()) }]);
+    it.run_ticks(1);
+    let aggregate = Arc::clone(&watch.latest().unwrap().windows[0].aggregate);
+    assert_eq!((aggregate.events, aggregate.top_routes.len()), (3, 1));
+    assert_eq!((aggregate.top_routes[0].events, aggregate.other_routes.events), (2, 1));
 }

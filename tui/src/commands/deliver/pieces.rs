@@ -1,8 +1,6 @@
 //! Bodies of several events, in as many pieces as the daemon wants: one that is larger than it takes
 //! at once is split, and the ones after it are split before they are sent.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use pulseboard::wire::server::Ack;
 
@@ -36,8 +34,7 @@ impl Pieces {
         events: usize,
         waiting: &Waiting,
     ) -> Result<Delivered, DeliverError> {
-        let mut total =
-            Delivered { verdict: Ack::default(), ack_time: Duration::ZERO, repeats: 0, limited: 0 };
+        let mut total = Delivered::of(Ack::default());
         let mut first_index = 0;
         // The next piece to send is the last.
         let mut pieces = vec![(body, events)];
@@ -50,18 +47,20 @@ impl Pieces {
             let result = self.courier.deliver(target, NDJSON, &body, waiting).await;
             let delivered = match result {
                 Err(DeliverError::Refused { status: 413 | 429, fits, .. }) if events > 1 => {
-                    // Half of what the bucket holds: a whole one would have to be full each time.
-                    let fits = fits.map_or(events / 2, |fits| fits.div_ceil(2));
+                    let fits = fits.map_or(events / 2, half);
                     self.events_max = fits.clamp(1, events - 1);
                     pieces.push((body, events));
                     continue;
                 }
                 Err(error) if events == 1 => {
                     let verdict = as_rejection(&error).ok_or(error)?;
-                    Delivered { verdict, ack_time: Duration::ZERO, repeats: 0, limited: 0 }
+                    Delivered::of(verdict)
                 }
                 other => other?,
             };
+            if let Some(quota) = delivered.quota {
+                self.events_max = self.events_max.min(half(quota));
+            }
             let verdict = delivered.verdict;
             total.verdict.accepted += verdict.accepted;
             total.verdict.duplicates += verdict.duplicates;
@@ -77,6 +76,12 @@ impl Pieces {
         }
         Ok(total)
     }
+}
+
+/// Half of what a bucket holds: a piece that takes it all has to wait until it is full, and then some,
+/// since waits are told in whole seconds.
+fn half(quota: usize) -> usize {
+    quota.div_ceil(2).max(1)
 }
 
 /// Splits NDJSON after its first `at` events.

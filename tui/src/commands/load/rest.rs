@@ -1,7 +1,6 @@
 //! One connection that posts batches, one after the other.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::stats::Stats;
 use super::supply::Supply;
@@ -61,7 +60,7 @@ impl Poster {
             let delivered = match delivered {
                 Err(error @ DeliverError::Refused { .. }) if single => {
                     let verdict = deliver::as_rejection(&error).ok_or(error)?;
-                    Delivered { verdict, ack_time: Duration::ZERO, repeats: 0, limited: 0 }
+                    Delivered::of(verdict)
                 }
                 other => other?,
             };
