@@ -30,6 +30,7 @@ pub use types::{LogFormat, LogLevel, Network, Origin, RoutePattern, StoreKind, W
 pub use value::Secret;
 
 use layers::Values;
+pub use layers::read_at_most;
 
 /// What the layers are made of. `main` gathers it with [`given`]; tests write it down. `Debug` shows
 /// no values: secrets may be among them.
@@ -102,6 +103,12 @@ impl Loaded {
     /// The setting the HS256 secret came from: `auth.secret`, or `auth.secret_file`.
     pub fn secret_key(&self) -> &'static str {
         self.values.secret_key()
+    }
+
+    /// The configuration file, if it is there that a key's value stands.
+    pub fn file_that_sets(&self, key: &str) -> Option<PathBuf> {
+        let (_, place) = self.values.of(keys::find(key)?);
+        matches!(place, Source::File { .. }).then(|| self.file.clone()).flatten()
     }
 
     /// Where the secret lies that no setting names.

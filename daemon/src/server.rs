@@ -98,18 +98,43 @@ pub enum BindError {
     Refused(SocketAddr, io::Error),
 }
 
-/// Listens on `address`; port 0 takes a free one. Needs to run inside the runtime.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-    let listen = || -> io::Result<TcpListener> {
+impl BindError {
+    fn of(address: SocketAddr, error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse(address),
+            _ => Self::Refused(address, error),
+        }
+    }
+}
+
+/// An address that is ours, and at which nobody is heard yet.
+pub struct Reserved {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+/// Takes `address`, without listening there; port 0 takes a free one.
+pub fn reserve(address: SocketAddr) -> Result<Reserved, BindError> {
+    let reserve = || -> io::Result<TcpSocket> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        socket.listen(BACKLOG)
+        Ok(socket)
     };
-    listen().map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => BindError::InUse(address),
-        _ => BindError::Refused(address, error),
-    })
+    let socket = reserve().map_err(|error| BindError::of(address, error))?;
+    Ok(Reserved { socket, address })
+}
+
+impl Reserved {
+    /// Listens there. Needs to run inside the runtime.
+    pub fn listen(self) -> Result<TcpListener, BindError> {
+        self.socket.listen(BACKLOG).map_err(|error| BindError::of(self.address, error))
+    }
+}
+
+/// Listens on `address`; port 0 takes a free one. Needs to run inside the runtime.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    reserve(address)?.listen()
 }
 
 /// How the last requests ended.

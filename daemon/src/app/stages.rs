@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
 use pulseboard::route::Normaliser;
 
 use super::StartError;
@@ -75,7 +74,7 @@ impl Running {
         let endpoint = self.endpoint.clone();
         let upgrade = move |request| std::future::ready(endpoint.upgrade(request));
         api::router(Arc::clone(&self.stages))
-            .route("/ws", get(upgrade))
+            .merge(api::socket(upgrade))
             .layer(axum::middleware::from_fn_with_state(self.gate.clone(), gate::pass))
             .layer(axum::middleware::from_fn_with_state(Arc::clone(&self.stages), api::around))
     }
@@ -201,6 +200,7 @@ fn build(
     let dedupe = remember(&journal, config, clock)?;
     let fingerprints = Fingerprinter::open(path)
         .map_err(|error| StartError::Refused(format!("data_dir: {error}")))?;
+    let cursors = api::events::Cursors::new(&fingerprints.derived("cursors"));
     let patterns: Vec<&str> = config.routes.patterns.iter().map(RoutePattern::as_str).collect();
     let normaliser = Normaliser::new(config.routes.normalise, &patterns)
         .map_err(|error| StartError::Refused(format!("routes.patterns: {error}")))?;
@@ -252,6 +252,7 @@ fn build(
         normaliser,
         origins: gate.origins.clone(),
         data_dir: path.to_path_buf(),
+        cursors,
         exports: api::export::Exports::new(Arc::clone(&stopping)),
         metrics,
         stopping,
