@@ -69,7 +69,9 @@ impl Session {
         if std::mem::replace(&mut self.limits_version, version) == version {
             return;
         }
-        if self.told != Some(self.limits()) {
+        // Who still has to show a token is told with the answer to that.
+        let shown = !self.standing.author.grant.is_nothing();
+        if shown && self.told != Some(self.limits()) {
             self.welcome();
         }
     }

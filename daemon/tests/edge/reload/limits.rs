@@ -191,7 +191,17 @@ fn messages_and_rooms_of_sockets_that_are_open() {
          limits.rooms_per_socket = 1\nlimits.views = 0\nlimits.socket_inflight = 1\n",
     );
     let keys = ["frame_bytes", "publish_bytes", "rooms_per_socket", "views", "socket_inflight"];
+    let mut nobody = Dial::plain().open(edge.address()).unwrap();
+    let unauthorized = json!({"op": "error", "code": "unauthorized"});
+    says(&mut edge, "without a token", &mut nobody, &ping(1), &unauthorized);
     reload(&mut edge, &narrow, &keys);
+    edge.row("who showed no token is told when it does", |_| {
+        nobody.say(&ping(1));
+        match nobody.hear() {
+            Heard::Message(message) => holds(&message, &unauthorized),
+            other => Err(format!("{other:?}")),
+        }
+    });
     edge.row("clients are told", |_| match (stays.hear_op("welcome"), sender.hear_op("welcome")) {
         (Heard::Message(reader), Heard::Message(sender)) => {
             holds(&reader["limits"], &json!({"publishBytes": 1_024, "rooms": 1}))?;
