@@ -12,6 +12,7 @@ mod edge;
 mod greeting;
 mod init_auth;
 mod keys;
+mod limits;
 mod reload;
 mod stages;
 mod watchdog;
@@ -76,15 +77,7 @@ pub async fn run(loaded: Loaded) -> Result<(), StartError> {
     let deaf = |error| StartError::Failed(format!("server.bind: {error}"));
     let reserved = server::reserve(config.server.bind).map_err(deaf)?;
     let data_dir = DataDir::open(config.general.data_dir())?;
-    if let Some(files) = server::rlimit::raise_open_files()
-        && files < config.limits.connections as u64
-    {
-        tracing::warn!(
-            files,
-            "limits.connections is {}, but the system allows fewer open files (LimitNOFILE)",
-            config.limits.connections
-        );
-    }
+    limits::warn_of_few_files(config);
     let listener = reserved.listen().map_err(deaf)?;
     let address = listener.local_addr().map_err(|error| StartError::Failed(error.to_string()))?;
     let unheard = |error| StartError::Failed(format!("signals cannot be heard: {error}"));
@@ -100,7 +93,7 @@ pub async fn run(loaded: Loaded) -> Result<(), StartError> {
     let serving = tokio::spawn(server::serve(
         listener,
         running.router(),
-        stages::server_settings(config, &authority),
+        running.server_settings(),
         until(stopping),
     ));
     let upkeep = tokio::spawn(running.clone().upkeep(UPKEEP_EVERY));

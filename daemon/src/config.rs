@@ -118,7 +118,12 @@ impl Loaded {
 
     /// Whether a key takes effect when it is read again, without a restart.
     pub fn is_live(key: &str) -> bool {
-        keys::LIVE.contains(&key)
+        keys::is_live(key)
+    }
+
+    /// Whether a key says whose tokens are good: with none of them set, it is dev mode.
+    pub fn is_about_keys(key: &str) -> bool {
+        keys::ABOUT_KEYS.contains(&key)
     }
 
     /// The keys that hold another value than in `before`, secrets by what they hold.
