@@ -243,7 +243,7 @@ impl Daemon {
     fn start(runtime: &tokio::runtime::Runtime) -> Result<Self> {
         let _inside = runtime.enter();
         let mut settings = Settings::new("bench", vec!["1s".into()]);
-        settings.sockets_per_address = settings.sockets;
+        settings.limits.sockets_per_address = settings.limits.sockets;
         let hub = Hub::new(Arc::new(Nowhere), admission(), settings, Clock::system());
         hub.attach(Arc::new(Past));
         let endpoint = Endpoint::new(hub.clone(), Origins::default());

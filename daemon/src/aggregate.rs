@@ -57,7 +57,7 @@ pub struct Settings {
     pub grace_ms: u64,
     /// Distinct routes a tick admits; the events of others are counted in `otherRoutes`.
     pub routes_per_tick: usize,
-    /// Filtered views open at a time.
+    /// Filtered views open at a time, at the start.
     pub views: usize,
 }
 

@@ -68,6 +68,8 @@ pub struct Stages {
     pub origins: Origins,
     /// Where everything is kept; asked how full its disk is.
     pub data_dir: PathBuf,
+    /// How pages of events are named.
+    pub cursors: events::Cursors,
     /// Files under way.
     pub exports: export::Exports,
     /// What `/metrics` renders.
@@ -104,6 +106,19 @@ pub fn router(stages: Arc<Stages>) -> Router {
         router = router.route(path, route.fallback(other));
     }
     router.fallback(assets::serve).with_state(stages)
+}
+
+/// The socket's route: who upgrades answers GET alone.
+pub fn socket<H, T>(upgrade: H) -> Router
+where
+    H: axum::handler::Handler<T, ()>,
+    T: 'static,
+{
+    let path = Endpoint::of(Id::OpenSocket).path;
+    let allow = endpoints::allow(path);
+    let other =
+        move |method: Method, uri: Uri| std::future::ready(other_method(&method, &uri, &allow));
+    Router::new().route(path, get(upgrade).fallback(other))
 }
 
 /// Around everything, the gate too: how long an answer took, and what each says besides its body.
@@ -238,10 +253,10 @@ async fn get_events(State(stages): Shared, caller: From, uri: Uri) -> Response {
     blocking(stages, move |stages| {
         let parameters = parameters(Id::ListEvents, &uri)?;
         let now_ms = stages.clock.now_ms();
-        let asked = events::Asked::read(&parameters, now_ms, |text| {
+        let asked = events::Asked::read(&parameters, now_ms, &stages.cursors, |text| {
             query::visible(stages.filter(text)?, &caller.grant)
         })?;
-        Ok(events::page(&stages.journal, &asked))
+        Ok(events::page(&stages.journal, &stages.cursors, &asked))
     })
     .await
 }

@@ -1,7 +1,7 @@
 //! Builds the stages, starts them in order, and drains them in order. The only place where they
 //! meet; a stage knows the next one as a narrow handle.
 //!
-//! Start: lock the data directory, take the port, recover the journal, rebuild dedupe, open the
+//! Start: take the port, lock the data directory, listen, recover the journal, rebuild dedupe, open the
 //! store, count what it has not counted yet, then serve. Stop: no new connections, close sockets,
 //! finish requests, sync the journal, commit the store.
 
@@ -12,6 +12,7 @@ mod edge;
 mod greeting;
 mod init_auth;
 mod keys;
+mod limits;
 mod reload;
 mod stages;
 mod watchdog;
@@ -73,22 +74,15 @@ pub async fn run(loaded: Loaded) -> Result<(), StartError> {
     let keys = keys::configured(&loaded).map_err(|error| StartError::Refused(error.to_string()))?;
     let authority = keys.map_or_else(Authority::dev, |keys| Authority::tokens(keys, clock.clone()));
     let config = &loaded.config;
+    let deaf = |error| StartError::Failed(format!("server.bind: {error}"));
+    let reserved = server::reserve(config.server.bind).map_err(deaf)?;
     let data_dir = DataDir::open(config.general.data_dir())?;
-    if let Some(files) = server::rlimit::raise_open_files()
-        && files < config.limits.connections as u64
-    {
-        tracing::warn!(
-            files,
-            "limits.connections is {}, but the system allows fewer open files (LimitNOFILE)",
-            config.limits.connections
-        );
-    }
-    let listener = server::bind(config.server.bind)
-        .map_err(|error| StartError::Failed(format!("server.bind: {error}")))?;
+    limits::warn_of_few_files(config);
+    let listener = reserved.listen().map_err(deaf)?;
     let address = listener.local_addr().map_err(|error| StartError::Failed(error.to_string()))?;
-    let deaf = |error| StartError::Failed(format!("signals cannot be heard: {error}"));
-    let signals = shutdown::Signals::listen().map_err(deaf)?;
-    let hangups = shutdown::Hangups::listen().map_err(deaf)?;
+    let unheard = |error| StartError::Failed(format!("signals cannot be heard: {error}"));
+    let signals = shutdown::Signals::listen().map_err(unheard)?;
+    let hangups = shutdown::Hangups::listen().map_err(unheard)?;
 
     let (running, greeting) =
         Running::start(config, &data_dir, &clock, &authority, address).await?;
@@ -99,7 +93,7 @@ pub async fn run(loaded: Loaded) -> Result<(), StartError> {
     let serving = tokio::spawn(server::serve(
         listener,
         running.router(),
-        stages::server_settings(config, &authority),
+        running.server_settings(),
         until(stopping),
     ));
     let upkeep = tokio::spawn(running.clone().upkeep(UPKEEP_EVERY));

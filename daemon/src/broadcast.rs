@@ -13,6 +13,7 @@ mod admission;
 mod feed;
 mod framing;
 mod hub;
+mod limits;
 mod member;
 mod message;
 mod outbox;
@@ -28,6 +29,7 @@ pub use feed::{
     Frames, Histories, HistorySlice, Publish, Publishing, Refusal, Verdict, View, WindowFrame,
 };
 pub use hub::{Counters, Full, Hub, Seat, Settings, Socket};
+pub use limits::Limits;
 
 /// What a server answers to `Sec-WebSocket-Key` (RFC 6455, section 1.3).
 pub fn accept_key(key: &[u8]) -> String {

@@ -30,6 +30,7 @@ pub use types::{LogFormat, LogLevel, Network, Origin, RoutePattern, StoreKind, W
 pub use value::Secret;
 
 use layers::Values;
+pub use layers::read_at_most;
 
 /// What the layers are made of. `main` gathers it with [`given`]; tests write it down. `Debug` shows
 /// no values: secrets may be among them.
@@ -104,6 +105,12 @@ impl Loaded {
         self.values.secret_key()
     }
 
+    /// The configuration file, if it is there that a key's value stands.
+    pub fn file_that_sets(&self, key: &str) -> Option<PathBuf> {
+        let (_, place) = self.values.of(keys::find(key)?);
+        matches!(place, Source::File { .. }).then(|| self.file.clone()).flatten()
+    }
+
     /// Where the secret lies that no setting names.
     pub fn secret_in_data_dir(&self) -> PathBuf {
         self.values.secret_in_data_dir()
@@ -111,7 +118,12 @@ impl Loaded {
 
     /// Whether a key takes effect when it is read again, without a restart.
     pub fn is_live(key: &str) -> bool {
-        keys::LIVE.contains(&key)
+        keys::is_live(key)
+    }
+
+    /// Whether a key says whose tokens are good: with none of them set, it is dev mode.
+    pub fn is_about_keys(key: &str) -> bool {
+        keys::ABOUT_KEYS.contains(&key)
     }
 
     /// The keys that hold another value than in `before`, secrets by what they hold.

@@ -165,16 +165,17 @@ impl Gate {
             let standing = self.rates.call(Who::Subject(&grant.subject));
             standing.map_err(|exceeded| rate_limited(&exceeded))?
         };
-        match scope {
-            Some(scope) if !may => {
-                let mut problem = wrong_scope(scope);
-                if let Some(standing) = standing {
-                    problem = quota::on_problem(problem, &standing);
-                }
-                Err(problem)
+        let forbidden = match (scope, &grant.site) {
+            (Some(scope), _) if !may => wrong_scope(scope),
+            (_, Some(site)) if access == Access::ReadAll => {
+                wrong_site(format!("these figures count all sites, and this token is for {site:?}"))
             }
-            _ => Ok((grant, standing)),
-        }
+            _ => return Ok((grant, standing)),
+        };
+        Err(match standing {
+            Some(standing) => quota::on_problem(forbidden, &standing),
+            None => forbidden,
+        })
     }
 
     /// Without a key everyone on this machine may write, and a page of another origin that is open

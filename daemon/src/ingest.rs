@@ -32,7 +32,7 @@ use crate::rate_limit::{EventBudget, Exceeded, Standing};
 pub use dedupe::Dedupe;
 pub use fingerprint::Fingerprinter;
 pub use inflight::Share;
-pub use pipeline::{Ingest, Options};
+pub use pipeline::{Ingest, Limits, Options};
 pub use stats::Stats;
 
 /// Where events go to become durable: the journal, as ingest sees it.

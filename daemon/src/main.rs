@@ -87,8 +87,10 @@ fn refuse(error: &dyn Display) -> ExitCode {
 }
 
 fn fail(code: u8, error: &dyn Display) -> ExitCode {
+    // One line, whatever a name in a file holds.
+    let line = error.to_string().replace(char::is_control, " ");
     // Nothing is left to do when stderr is gone.
-    let _ = writeln!(std::io::stderr(), "error: {error}");
+    let _ = writeln!(std::io::stderr(), "error: {line}");
     ExitCode::from(code)
 }
 

@@ -3,7 +3,7 @@
 //! It hands every request, with the [`Peer`] it came from in its extensions, to the one router that
 //! the app built, after the [`fence`] and the limits on URI and header block. It knows no route and
 //! no stage. A connection is counted from accept until its socket closes, upgraded or not; past
-//! [`Settings::connections`] none is accepted until one ends.
+//! [`Limits::connections`] none is accepted until one ends.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -12,19 +12,23 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 mod connection;
 mod discard;
 pub mod fence;
+mod limits;
 pub mod origin;
 mod refusal;
 mod request_id;
 pub mod rlimit;
 
 pub use discard::discard;
+pub use limits::{Limits, Live};
 pub use refusal::refusal;
+
+use limits::Slot;
 
 /// How long the accept loop rests when the system has no descriptor left.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
@@ -36,28 +40,15 @@ const BACKLOG: u32 = 4_096;
 pub struct Settings {
     /// Whether the [`fence`] stands: no key configured, everyone here may do everything.
     pub dev_mode: bool,
-    /// Connections at a time, sockets included; past it none is accepted.
-    pub connections: usize,
-    /// Time for a request's headers, from its first byte or the end of the request before.
-    pub header_timeout: Duration,
-    /// The header block, in bytes; past it 431.
-    pub header_bytes: usize,
-    /// The URI, in bytes; past it 414.
-    pub uri_bytes: usize,
+    /// What may change while it serves.
+    pub limits: Live,
     /// How long requests that are being answered may take once shutdown began.
     pub drain: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            dev_mode: true,
-            connections: 20_000,
-            header_timeout: Duration::from_secs(10),
-            header_bytes: 16 * 1024,
-            uri_bytes: 8 * 1024,
-            drain: Duration::from_secs(5),
-        }
+        Self { dev_mode: true, limits: Live::default(), drain: Duration::from_secs(5) }
     }
 }
 
@@ -72,7 +63,7 @@ pub struct Peer {
 
 /// A connection's place among those that may be open, and in the count of those that are.
 pub struct Hold {
-    _slot: OwnedSemaphorePermit,
+    _slot: Slot,
     open: metrics::Gauge,
 }
 
@@ -107,18 +98,43 @@ pub enum BindError {
     Refused(SocketAddr, io::Error),
 }
 
-/// Listens on `address`; port 0 takes a free one. Needs to run inside the runtime.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-    let listen = || -> io::Result<TcpListener> {
+impl BindError {
+    fn of(address: SocketAddr, error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse(address),
+            _ => Self::Refused(address, error),
+        }
+    }
+}
+
+/// An address that is ours, and at which nobody is heard yet.
+pub struct Reserved {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+/// Takes `address`, without listening there; port 0 takes a free one.
+pub fn reserve(address: SocketAddr) -> Result<Reserved, BindError> {
+    let reserve = || -> io::Result<TcpSocket> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        socket.listen(BACKLOG)
+        Ok(socket)
     };
-    listen().map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => BindError::InUse(address),
-        _ => BindError::Refused(address, error),
-    })
+    let socket = reserve().map_err(|error| BindError::of(address, error))?;
+    Ok(Reserved { socket, address })
+}
+
+impl Reserved {
+    /// Listens there. Needs to run inside the runtime.
+    pub fn listen(self) -> Result<TcpListener, BindError> {
+        self.socket.listen(BACKLOG).map_err(|error| BindError::of(self.address, error))
+    }
+}
+
+/// Listens on `address`; port 0 takes a free one. Needs to run inside the runtime.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    reserve(address)?.listen()
 }
 
 /// How the last requests ended.
@@ -139,7 +155,6 @@ pub async fn serve(
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> Drained {
-    let slots = Arc::new(Semaphore::new(settings.connections));
     let (stop, stopping) = watch::channel(false);
     let settings = Arc::new(settings);
     let mut connections = JoinSet::new();
@@ -149,7 +164,7 @@ pub async fn serve(
             biased;
             () = &mut shutdown => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = accept(&listener, &slots) => accepted,
+            accepted = accept(&listener, &settings.limits) => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -179,10 +194,15 @@ pub async fn serve(
 
 async fn accept(
     listener: &TcpListener,
-    slots: &Arc<Semaphore>,
+    limits: &Live,
 ) -> io::Result<(tokio::net::TcpStream, Peer)> {
-    let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, address) = listener.accept().await?;
+    let (stream, address) = loop {
+        tokio::select! {
+            accepted = listener.accept(), if limits.has_room() => break accepted?,
+            () = limits.changed() => {}
+        }
+    };
+    let slot = limits.take();
     let open = metrics::gauge!("pulseboard_connections");
     open.increment(1.0);
     metrics::counter!("pulseboard_connections_total").increment(1);

@@ -157,6 +157,11 @@ fn secrets_that_are_short_or_not_alone_or_not_secret_are_refused() {
         ("secret = \"swordfish\"", "auth.secret: 9 bytes are too few to sign with; at least 32"),
         ("secret_file = \"short\"", "auth.secret_file: 9 bytes are too few to sign with"),
         ("secret_file = \"empty\"", "auth.secret_file: empty is empty"),
+        (
+            "secret_file = \"/dev/zero\"",
+            "auth.secret_file: /dev/zero could not be read: it is over",
+        ),
+        ("public_key_file = \"/dev/zero\"", "auth.public_key_file: /dev/zero: is over 1 MiB"),
         ("secret_file = \"none\"", "auth.secret_file: none could not be read"),
         ("secret_file = \"bytes\"", "auth.secret_file: bytes could not be read: it is not UTF-8"),
         ("secret_file = \"key.pem\"", "auth.secret_file: this is a PEM file, not a secret"),
@@ -176,10 +181,15 @@ fn secrets_that_are_short_or_not_alone_or_not_secret_are_refused() {
         assert!(!line.contains("swordfish"), "{line}");
     }
     for (toml, starts) in [
+        ("\"two\\nlines\" = 1", "two lines: no such setting (./pulseboard.toml, line 1)"),
         ("[limits]\napi_per_minute = -1", "limits.api_per_minute: -1 is negative"),
         (
             "[server]\ntrusted_proxies = [\"10.0.0.0/33\"]",
             "server.trusted_proxies: \"10.0.0.0/33\" is not an address or network",
+        ),
+        (
+            "[routes]\npatterns = [\"/a/**/b\"]",
+            "routes.patterns: the pattern `/a/**/b` may have `**`",
         ),
         ("[server]\nallowed_origins = [\"*\"]", "server.allowed_origins: \"*\" is not an origin"),
     ] {
@@ -223,6 +233,13 @@ fn a_secret_that_everyone_can_read_is_warned_about_and_taken() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     let output = configured(folder.path(), toml).arg("--check-config").output().unwrap();
     assert!(!String::from_utf8(output.stdout).unwrap().contains("warning"));
+    let toml = format!("[auth]\nsecret = {SECRET:?}\n");
+    let mut command = configured(folder.path(), &toml);
+    let file = folder.path().join("pulseboard.toml");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let said = String::from_utf8(command.arg("--check-config").output().unwrap().stdout).unwrap();
+    assert!(said.contains("warning: auth.secret: every user of this machine can read "), "{said}");
+    assert!(!said.contains(SECRET), "{said}");
 }
 
 #[test]

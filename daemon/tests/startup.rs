@@ -160,10 +160,11 @@ fn a_port_in_use_fails_with_what_to_try() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let mut command = plain();
-    command.args(["--bind", &address, "--data-dir"]).arg(folder.path());
+    command.args(["--bind", &address, "--data-dir"]).arg(folder.path().join("data"));
     let (code, said) = refusal(&command.output().unwrap());
     assert_eq!(code, 1);
     assert!(said.contains(&address) && said.contains("--bind"), "{said}");
+    assert!(names(folder.path()).is_empty(), "nothing is made");
 }
 
 #[test]

@@ -228,10 +228,43 @@ fn a_token_of_one_site_sees_what_a_daemon_of_that_site_shows_before_and_after_a_
         "/api/aggregates?window=5s&at=1&filter=site=blog",
         "/api/history?filter=site=default",
         "/api/routes?window=5s&filter=route=/a+site=blog",
+        "/metrics",
     ] {
         let answer = get(&all, &shop, path);
         assert_eq!((answer.status, &answer.json()["code"]), (403, &json!("wrong_site")), "{path}");
         assert!(answer.header("www-authenticate").is_some(), "{path}");
+    }
+    assert_eq!(get(&all, &every, "/metrics").status, 200);
+    all.terminate();
+    let public = [&settings[..], &[("PULSEBOARD_METRICS__PUBLIC", "true")]].concat();
+    let all = Daemon::start_with(folders[0].path(), &public);
+    assert_eq!(get(&all, &shop, "/metrics").status, 200, "everyone may");
+}
+
+#[test]
+fn who_sees_one_site_is_not_told_how_many_events_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start_with(folder.path(), &[("PULSEBOARD_AUTH__SECRET", SECRET)]);
+    let (shop, writer) = (of_site("shop"), good("writer", "ingest"));
+    let page = |cursor: &str| {
+        let answer = get(&daemon, &shop, &format!("/api/events?limit=1{cursor}"));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    };
+    let event = |nth: usize, site| json!({"eventId": format!("e{nth}"), "type": "view", "route": "/", "site": site});
+    post(&daemon, &writer, &[event(0, "shop"), event(1, "shop")]);
+    let before = page("")["next"].as_str().unwrap().to_owned();
+    post(&daemon, &writer, &(2..902).map(|nth| event(nth, "blog")).collect::<Vec<_>>());
+    post(&daemon, &writer, &[event(902, "shop")]);
+    let after = page("")["next"].as_str().unwrap().to_owned();
+    let number = |cursor: &str| u64::from_str_radix(&cursor[1..], 16).unwrap();
+    assert!(number(&after).abs_diff(number(&before)) > 1_000_000, "{before} {after}");
+    let ids = |page: &Value| page["events"][0]["eventId"].clone();
+    assert_eq!(ids(&page(&format!("&cursor={after}"))), "e1", "they lead on all the same");
+    assert_eq!(ids(&page(&format!("&cursor={before}"))), "e0");
+    for path in ["/health/ready", "/health"] {
+        let text = daemon.get(path).text();
+        assert!(!text.contains("903"), "{text}");
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -75,14 +76,16 @@ impl OpenViews {
             watched.watchers += 1;
             return Ok(Watch { view: Arc::clone(&watched.view), shared: Arc::clone(shared) });
         }
-        let views = shared.settings.views;
-        if open.by_key.len() >= views {
+        let views = shared.views_max.load(Ordering::Relaxed);
+        let watched = open.by_key.values().filter(|watched| watched.watchers > 0).count();
+        if watched >= views {
+            shared.stats.lock().views_refused += 1;
+            return Err(OpenError::TooMany { views });
+        }
+        while open.by_key.len() >= views {
             let idle = open.by_key.iter().filter(|(_, watched)| watched.watchers == 0);
             let longest = idle.min_by_key(|(_, watched)| watched.idle_since);
-            let Some(key) = longest.map(|(key, _)| Arc::clone(key)) else {
-                shared.stats.lock().views_refused += 1;
-                return Err(OpenError::TooMany { views });
-            };
+            let Some(key) = longest.map(|(key, _)| Arc::clone(key)) else { break };
             open.by_key.remove(&key);
         }
         let view = Arc::new(View::new(shared, filter));

@@ -7,6 +7,7 @@
 //! are taken inside the state's.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -24,6 +25,8 @@ use crate::store::embedded::Reader;
 /// Shared by the aggregator's thread and its readers.
 pub(super) struct Shared {
     pub(super) settings: Settings,
+    /// Filtered views open at a time; may change while the daemon runs.
+    pub(super) views_max: AtomicUsize,
     pub(super) names: Vec<Arc<str>>,
     pub(super) state: Mutex<State>,
     pub(super) histories: RwLock<Histories>,
@@ -59,6 +62,7 @@ impl Shared {
             Stats { applied_seq: seq, stored_seq: seq, tick: latest.tick, ..Stats::default() };
         Self {
             names: settings.windows_secs.iter().map(|secs| window_name(*secs)).collect(),
+            views_max: AtomicUsize::new(settings.views),
             settings,
             state: Mutex::new(state),
             histories: RwLock::new(histories),

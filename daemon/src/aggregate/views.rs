@@ -5,6 +5,7 @@
 //! so, and belong on a thread that may block.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pulseboard::filter::Filter;
@@ -228,6 +229,11 @@ impl Views {
     /// the journal meanwhile. Never blocks for long.
     pub fn watch(&self, filter: Filter) -> Result<Watch, OpenError> {
         OpenViews::watch(&self.0, filter)
+    }
+
+    /// Sets how many filtered views may be open from now on. Those that are watched stay.
+    pub fn allow_views(&self, views: usize) {
+        self.0.views_max.store(views, Ordering::Relaxed);
     }
 
     /// Blocks until event `seq` is in the numbers, so that a query after it sees it.

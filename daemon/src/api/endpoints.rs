@@ -207,7 +207,7 @@ pub fn common(access: Access) -> &'static [Answer] {
         Access::Free => table::FREE,
         Access::Anyone => table::ANYONE,
         Access::Socket => table::SOCKET,
-        Access::Read | Access::Ingest => table::WITH_TOKEN,
+        Access::Read | Access::ReadAll | Access::Ingest => table::WITH_TOKEN,
     }
 }
 

@@ -13,6 +13,10 @@ use super::problem::Problem;
 use super::query::Parameters;
 use crate::journal::{Journal, ScanRange};
 
+mod cursor;
+
+pub use cursor::Cursors;
+
 /// Parameters that are a term of a filter each.
 const TERMS: [&str; 8] =
     ["route", "type", "site", "status", "error", "userId", "sessionId", "clientId"];
@@ -39,6 +43,7 @@ impl Asked {
     pub fn read(
         parameters: &Parameters,
         now_ms: i64,
+        cursors: &Cursors,
         parse: impl Fn(&str) -> Result<Filter, Problem>,
     ) -> Result<Self, Problem> {
         let mut expression = parameters.text("filter").unwrap_or_default().to_owned();
@@ -57,7 +62,10 @@ impl Asked {
         }
         let before_seq = match parameters.text("cursor") {
             None => None,
-            Some(cursor) => Some(read_cursor(cursor)?),
+            Some(cursor) => Some(cursors.read(cursor).ok_or_else(|| {
+                let detail = format!("`cursor` is {cursor:?}; pass on `next` of the page before");
+                Problem::query("cursor", "bad_cursor", detail)
+            })?),
         };
         Ok(Self {
             from_ms: parameters.time_ms("from", now_ms)?,
@@ -70,7 +78,7 @@ impl Asked {
 }
 
 /// Finds a page.
-pub fn page(journal: &Journal, asked: &Asked) -> Page {
+pub fn page(journal: &Journal, cursors: &Cursors, asked: &Asked) -> Page {
     let range = ScanRange {
         before_seq: asked.before_seq,
         from_ms: asked.from_ms,
@@ -90,7 +98,7 @@ pub fn page(journal: &Journal, asked: &Asked) -> Page {
             }
             events.push(stored(&event));
             if events.len() == asked.limit {
-                return Page { events, next: (seq > 1).then(|| write_cursor(seq)) };
+                return Page { events, next: (seq > 1).then(|| cursors.write(seq)) };
             }
         }
     }
@@ -115,15 +123,4 @@ pub fn stored(event: &EventRef<'_>) -> StoredEvent {
         latency_ms: event.latency_ms(),
         props: event.props().and_then(|props| serde_json::from_str(props).ok()),
     }
-}
-
-fn write_cursor(seq: u64) -> String {
-    format!("b{seq:x}")
-}
-
-fn read_cursor(cursor: &str) -> Result<u64, Problem> {
-    cursor.strip_prefix('b').and_then(|hex| u64::from_str_radix(hex, 16).ok()).ok_or_else(|| {
-        let detail = format!("`cursor` is {cursor:?}; pass on `next` of the page before");
-        Problem::query("cursor", "bad_cursor", detail)
-    })
 }

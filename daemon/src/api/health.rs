@@ -117,7 +117,8 @@ pub fn readiness(stages: &Stages) -> Readiness {
             journal_stats.damaged_blocks
         ))
     } else {
-        Check::ok(format!("{} events on disk", journal_stats.events))
+        // No number: whoever asks has shown no token.
+        Check::ok("events are written to disk")
     };
     let views = stages.views.stats();
     let behind_ms = views.behind_ms;

@@ -126,7 +126,7 @@ fn security(access: Access) -> Value {
     match access {
         Access::Free => json!([]),
         Access::Anyone | Access::Socket => json!([{}, {"bearer": []}]),
-        Access::Read => json!([{"bearer": ["read"]}]),
+        Access::Read | Access::ReadAll => json!([{"bearer": ["read"]}]),
         Access::Ingest => json!([{"bearer": ["ingest"]}, {"queryToken": ["ingest"]}]),
     }
 }

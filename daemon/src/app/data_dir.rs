@@ -28,6 +28,12 @@ impl DataDir {
         let refused = |what: &str, error: &dyn std::fmt::Display| {
             StartError::Refused(format!("data_dir: {} {what}: {error}", path.display()))
         };
+        if path.is_file() {
+            let shown = path.display();
+            return Err(StartError::Refused(format!(
+                "data_dir: {shown} is a file, not a directory"
+            )));
+        }
         make(path).map_err(|error| refused("cannot be made", &error))?;
         let path_buf = fs::canonicalize(path).map_err(|error| refused("cannot be read", &error))?;
         let version_file = path_buf.join("VERSION");

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::auth::{Key, Keys};
-use crate::config::{Config, ConfigError, Loaded};
+use crate::config::{Config, ConfigError, Loaded, read_at_most};
 
 /// The largest key file that is read.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -39,15 +39,18 @@ pub(super) fn file(config: &Config) -> Option<PathBuf> {
 
 /// What is allowed but should not stay as it is: a secret that everyone on the machine can read.
 pub(super) fn warning(loaded: &Loaded) -> Option<String> {
-    if loaded.secret_key() != "auth.secret_file" {
-        return None;
-    }
-    let path = loaded.config.auth.secret_file.as_ref()?;
-    let mode = fs::metadata(path).ok()?.permissions().mode();
+    loaded.config.auth.secret.as_ref()?;
+    let key = loaded.secret_key();
+    let path = match key {
+        "auth.secret_file" => loaded.config.auth.secret_file.clone()?,
+        // One from the environment or a flag is in no file.
+        _ => loaded.file_that_sets(key)?,
+    };
+    let mode = fs::metadata(&path).ok()?.permissions().mode();
     (mode & OTHERS_READ != 0).then(|| {
         format!(
-            "auth.secret_file: every user of this machine can read {path}, and sign tokens with \
-             it; chmod 600 {path}",
+            "{key}: every user of this machine can read {path}, and sign tokens with it; \
+             chmod 600 {path}",
             path = path.display()
         )
     })
@@ -55,9 +58,8 @@ pub(super) fn warning(loaded: &Loaded) -> Option<String> {
 
 fn public_key(path: &Path) -> Result<Key, String> {
     let unreadable = |error: std::io::Error| format!("could not be read: {error}");
-    if fs::metadata(path).map_err(unreadable)?.len() > FILE_BYTES_MAX {
+    let Some(bytes) = read_at_most(path, FILE_BYTES_MAX).map_err(unreadable)? else {
         return Err("is over 1 MiB, which no key is".to_owned());
-    }
-    let bytes = fs::read(path).map_err(unreadable)?;
+    };
     Key::public(&String::from_utf8_lossy(&bytes)).map_err(|error| error.to_string())
 }

@@ -5,7 +5,7 @@
 //! with 1008.
 
 use super::stages::Running;
-use super::{keys, notify};
+use super::{keys, limits, notify};
 use crate::auth::{Authority, Keys};
 use crate::config::{ConfigError, Loaded};
 use crate::shutdown::{Hangup, Hangups};
@@ -66,8 +66,9 @@ impl Reloader {
         }
         let mode = self.authority.reload(keys);
         self.running.reload(&loaded.config);
+        limits::warn_of_few_files(&loaded.config);
         let takes_effect =
-            |key: &&str| Loaded::is_live(key) && !(mode.is_err() && key.starts_with("auth."));
+            |key: &&str| Loaded::is_live(key) && !(mode.is_err() && Loaded::is_about_keys(key));
         let applied = loaded.changed_since(&self.current);
         let applied: Vec<&str> = applied.into_iter().filter(takes_effect).collect();
         let later = loaded.changed_since(&self.started);

@@ -10,7 +10,6 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use axum::routing::get;
 use pulseboard::route::Normaliser;
 
 use super::StartError;
@@ -19,6 +18,7 @@ use super::data_dir::DataDir;
 use super::edge;
 use super::greeting::{Greeting, Tokens};
 use super::keys;
+use super::limits;
 use super::watchdog::Pulse;
 use super::wiring::{self, Counted, Log, Publisher, Sockets, Windows};
 use crate::aggregate::{self, window_name};
@@ -44,6 +44,7 @@ pub(super) struct Running {
     aggregator: Arc<aggregate::Handle>,
     endpoint: socket::Endpoint,
     gate: Gate,
+    connections: server::Live,
     clock: Clock,
 }
 
@@ -95,7 +96,7 @@ impl Running {
         let upgrade = move |request| std::future::ready(endpoint.upgrade(request));
         let edge = (Arc::clone(&self.stages), self.gate.clone());
         api::router(Arc::clone(&self.stages))
-            .route("/ws", get(upgrade))
+            .merge(api::socket(upgrade))
             .layer(axum::middleware::from_fn_with_state(edge, edge_of))
     }
 
@@ -117,9 +118,25 @@ impl Running {
         }
     }
 
-    /// Puts the limits, origins and proxies of other settings in place.
+    /// Puts in place what other settings say otherwise and can be changed in a running daemon.
     pub(super) fn reload(&self, config: &Config) {
+        let stages = &self.stages;
         edge::reload(&self.gate, config);
+        self.connections.reload(limits::connections(config));
+        self.endpoint.take_query_token(config.auth.allow_query_token);
+        stages.ingest.reload(limits::events(config));
+        stages.rest.reload(limits::bodies(config));
+        stages.views.allow_views(config.limits.views);
+        stages.hub.reload(limits::sockets(config));
+    }
+
+    /// What holds for every connection.
+    pub(super) fn server_settings(&self) -> server::Settings {
+        server::Settings {
+            dev_mode: self.gate.authority.open_to_all().is_some(),
+            limits: self.connections.clone(),
+            ..server::Settings::default()
+        }
     }
 
     /// Set when the daemon is on its way out.
@@ -175,18 +192,6 @@ impl Running {
     }
 }
 
-/// What holds for every connection.
-pub(super) fn server_settings(config: &Config, authority: &Authority) -> server::Settings {
-    server::Settings {
-        dev_mode: authority.open_to_all().is_some(),
-        connections: config.limits.connections,
-        header_timeout: config.limits.header_timeout,
-        header_bytes: config.limits.header_bytes as usize,
-        uri_bytes: config.limits.uri_bytes as usize,
-        ..server::Settings::default()
-    }
-}
-
 fn build(
     config: &Config,
     path: &std::path::Path,
@@ -216,13 +221,12 @@ fn build(
     let dedupe = remember(&journal, config, clock)?;
     let fingerprints = Fingerprinter::open(path)
         .map_err(|error| StartError::Refused(format!("data_dir: {error}")))?;
+    let cursors = api::events::Cursors::new(&fingerprints.derived("cursors"));
     let patterns: Vec<&str> = config.routes.patterns.iter().map(RoutePattern::as_str).collect();
     let normaliser = Normaliser::new(config.routes.normalise, &patterns)
         .map_err(|error| StartError::Refused(format!("routes.patterns: {error}")))?;
     let options = ingest::Options {
-        event_bytes: config.limits.event_bytes as usize,
-        batch_events: config.limits.batch_events,
-        inflight_bytes: config.limits.inflight_bytes as usize,
+        limits: limits::events(config),
         import_age_ms_max: config.import.max_age.map(|age| age.as_millis() as i64),
         routes: normaliser.clone(),
     };
@@ -254,16 +258,12 @@ fn build(
     let read_side = Windows { views: views.clone(), normaliser: Arc::clone(&normaliser) };
     hub.attach(Arc::new(read_side));
 
-    let limits = rest::Limits {
-        body_bytes: config.limits.body_bytes as usize,
-        body_timeout: config.limits.body_timeout,
-    };
     let endpoint = socket::Endpoint::new(Arc::clone(&hub), gate.origins.clone())
         .with_query_token(config.auth.allow_query_token);
     tracing::debug!(%address, "every stage stands");
     let stopping = Arc::<AtomicBool>::default();
     let stages = Stages {
-        rest: rest::Rest::new(ingest.clone(), limits),
+        rest: rest::Rest::new(ingest.clone(), limits::bodies(config)),
         ingest,
         dedupe,
         journal,
@@ -273,6 +273,7 @@ fn build(
         normaliser,
         origins: gate.origins.clone(),
         data_dir: path.to_path_buf(),
+        cursors,
         exports: api::export::Exports::new(Arc::clone(&stopping)),
         metrics,
         stopping,
@@ -282,6 +283,7 @@ fn build(
         aggregator: Arc::new(aggregator),
         endpoint,
         gate,
+        connections: server::Live::new(limits::connections(config)),
         clock: clock.clone(),
     };
     Ok((running, greeting))
@@ -306,12 +308,7 @@ fn remember(journal: &Journal, config: &Config, clock: &Clock) -> Result<Arc<Ded
 fn hub_settings(config: &Config, windows: Vec<Arc<str>>) -> broadcast::Settings {
     let node = config.node.name.clone().unwrap_or_else(host_name);
     broadcast::Settings {
-        sockets: config.limits.sockets,
-        sockets_per_address: config.limits.sockets_per_address,
-        rooms_per_socket: config.limits.rooms_per_socket,
-        frame_bytes: config.limits.frame_bytes as usize,
-        publish_bytes: config.limits.publish_bytes as usize,
-        socket_inflight: config.limits.socket_inflight,
+        limits: limits::sockets(config),
         ..broadcast::Settings::new(node, windows)
     }
 }

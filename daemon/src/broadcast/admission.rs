@@ -6,10 +6,11 @@
 //! an `auth` message names.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::auth::{Authority, Denied, Grant};
-use crate::rate_limit::{EventBudget, RateLimits};
+use crate::rate_limit::{EventBudget, Exceeded, RateLimits, Who};
 
 /// Who speaks.
 #[derive(Clone, Debug)]
@@ -57,6 +58,29 @@ pub struct Standing {
     version: u64,
 }
 
+/// Why a session ends over its token.
+#[derive(Debug)]
+pub(super) struct TurnedOut {
+    /// The stable code.
+    pub(super) code: &'static str,
+    /// What is wrong, and what to do.
+    pub(super) message: String,
+    /// When to try again, ms, where that is all there is to do.
+    pub(super) retry_after_ms: Option<u64>,
+}
+
+impl From<Denied> for TurnedOut {
+    fn from(denied: Denied) -> Self {
+        let Denied { code, message } = denied;
+        Self { code, message, retry_after_ms: None }
+    }
+}
+
+/// Counts a session that ended over its token, by code.
+pub(super) fn count_refused(code: &'static str) {
+    metrics::counter!("pulseboard_sockets_refused_total", "code" => code).increment(1);
+}
+
 impl Admission {
     /// Admits whoever presents `token`, or nothing yet. A session that renews hands in where it
     /// stood: its socket's bucket goes on.
@@ -74,6 +98,22 @@ impl Admission {
         };
         let budget = self.rates.socket(&grant, before.map(|before| &before.author.budget));
         Ok(Standing { author: Author { grant, budget }, token, version })
+    }
+
+    /// Counts a bad token that came as a message as a call of its address, as the gate does those
+    /// in headers; past the limit on calls nobody is told what was wrong with it.
+    pub(super) fn count_attempt(&self, address: IpAddr) -> Option<TurnedOut> {
+        let Err(Exceeded::Rate { retry_after_ms, .. }) = self.rates.call(Who::Address(address))
+        else {
+            return None;
+        };
+        let message = format!(
+            "too many calls without a good token from this address (limits.api_per_minute); try \
+             again in {} s",
+            retry_after_ms.div_ceil(1_000)
+        );
+        let retry_after_ms = Some(retry_after_ms);
+        Some(TurnedOut { code: "rate_limited", message, retry_after_ms })
     }
 
     /// Whether keys changed since `standing` was admitted.

@@ -17,8 +17,9 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
 
-use super::admission::{Admission, Standing};
+use super::admission::{Admission, Standing, count_refused};
 use super::feed::{Frames, Publish, Refusal, WindowFrame};
+use super::limits::{Limits, Live};
 use super::member::{Member, Overstay};
 use super::outbox::{Pinged, Sent};
 use super::room::TickSet;
@@ -27,7 +28,6 @@ use super::session;
 use super::shard::Shard;
 use super::wire_frame;
 use crate::clock::Clock;
-use pulseboard::limits;
 use pulseboard::wire::close;
 
 /// Rewound snapshots looked up at a time, in all: each may read the disk.
@@ -42,18 +42,8 @@ pub struct Settings {
     pub windows: Vec<Arc<str>>,
     /// Threads that write frames; the number of cores.
     pub shards: usize,
-    /// Sockets at a time; past it 503.
-    pub sockets: usize,
-    /// Sockets of one address (IPv6: of one /64) at a time; past it 429.
-    pub sockets_per_address: usize,
-    /// Rooms a socket may be in; past it `too_many_rooms`.
-    pub rooms_per_socket: usize,
-    /// The largest message of a client that may only watch, bytes; past it close 1009.
-    pub frame_bytes: usize,
-    /// The largest message of a client that may publish, bytes; past it close 1009.
-    pub publish_bytes: usize,
-    /// Publishes of a socket not yet acknowledged; past it its reading pauses.
-    pub socket_inflight: usize,
+    /// What may change while sessions are open, at the start.
+    pub limits: Limits,
     /// A ping leaves when nothing was heard for this long.
     pub ping_after: Duration,
     /// Close 3012 when nothing was heard for this long after a ping.
@@ -78,12 +68,7 @@ impl Settings {
             node: node.into(),
             windows,
             shards: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            sockets: 10_000,
-            sockets_per_address: 1_000,
-            rooms_per_socket: limits::ROOMS_PER_SOCKET,
-            frame_bytes: limits::FRAME_BYTES,
-            publish_bytes: limits::PUBLISH_BYTES,
-            socket_inflight: limits::SOCKET_INFLIGHT,
+            limits: Limits::default(),
             ping_after: Duration::from_secs(30),
             pong_within: Duration::from_secs(30),
             slow_after: Duration::from_secs(30),
@@ -156,6 +141,8 @@ struct Seats {
 /// See the module.
 pub struct Hub {
     pub(super) settings: Settings,
+    /// The limits that hold now.
+    pub(super) limits: Live,
     pub(super) clock: Clock,
     pub(super) publish: Arc<dyn Publish>,
     pub(super) admission: Admission,
@@ -218,6 +205,7 @@ impl Hub {
         let keep_every = shortest.min(settings.auth_within) / 8;
         let keys_seen = AtomicU64::new(admission.authority.version());
         let hub = Arc::new(Self {
+            limits: Live::new(settings.limits),
             settings,
             clock,
             publish,
@@ -244,6 +232,16 @@ impl Hub {
     pub fn attach(&self, frames: Arc<dyn Frames>) {
         // A second call would be the app's mistake; the first source keeps being right.
         let _ = self.frames.set(frames);
+    }
+
+    /// Puts other limits in place. No socket is closed for it; one that is open is held to them
+    /// from its next message on.
+    pub fn reload(&self, limits: Limits) {
+        self.limits.store(limits);
+        for shard in &self.shards {
+            // A session may go on reading, or has to tell its client what holds now.
+            shard.each(|member| member.wake.notify_one());
+        }
     }
 
     /// What decides about the tokens of sockets.
@@ -306,11 +304,11 @@ impl Hub {
         }
         let address = grouped(address);
         let mut seats = self.seats.lock();
-        if seats.taken >= self.settings.sockets {
+        if seats.taken >= self.limits.sockets() {
             return Err(Full::Sockets);
         }
         let of_address = seats.by_address.get(&address).copied().unwrap_or(0);
-        if of_address >= self.settings.sockets_per_address {
+        if of_address >= self.limits.sockets_per_address() {
             return Err(Full::Address);
         }
         seats.by_address.insert(address, of_address + 1);
@@ -382,7 +380,7 @@ impl Hub {
 
     fn keep_one(&self, member: &Member, now_ms: u64) {
         let ms = |duration: Duration| duration.as_millis() as u64;
-        if member.inflight.load(Ordering::Relaxed) >= self.settings.socket_inflight {
+        if member.inflight.load(Ordering::Relaxed) >= self.limits.socket_inflight() {
             // It is we who are not reading.
             member.heard_ms.store(now_ms, Ordering::Relaxed);
         }
@@ -434,6 +432,7 @@ fn end_of_stay(member: &Member, overstay: Overstay) {
         ),
     };
     if member.closing().is_none() {
+        count_refused(code);
         member.send(session::encode(&session::error(None, None, Refusal::new(code, message))));
         member.close(close::POLICY, reason);
     }

@@ -101,6 +101,9 @@ impl Reader {
 
     /// Changes how many bytes frames and messages may have from the next on.
     pub(super) fn limit(&mut self, bytes_max: usize) {
+        if self.context.get_config().max_frame_size == Some(bytes_max) {
+            return;
+        }
         self.context.set_config(|config| {
             config.max_message_size = Some(bytes_max);
             config.max_frame_size = Some(bytes_max);

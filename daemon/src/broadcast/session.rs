@@ -7,13 +7,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use pulseboard::claims::Scope;
 use pulseboard::filter::Filter;
-use pulseboard::wire::server::{ErrorMessage, ServerMessage, Snapshot};
+use pulseboard::wire::server::{ErrorMessage, ServerMessage, Snapshot, WelcomeLimits};
 use tokio::io::{Interest, Ready};
 
 use super::admission::Standing;
@@ -43,6 +44,11 @@ struct Session {
     member: Arc<Member>,
     /// Who speaks, and by which token.
     standing: Standing,
+    /// Where it comes from, as limits count it.
+    address: IpAddr,
+    /// The limits its client was told last, and as of which version.
+    told: Option<WelcomeLimits>,
+    limits_version: u64,
     reader: Reader,
     /// Received, but not decoded: reading was paused in the middle.
     unread: Bytes,
@@ -72,7 +78,10 @@ pub(super) async fn run(
 ) {
     let mut session = Session {
         standing,
-        reader: Reader::new(hub.settings.frame_bytes),
+        address: place.address(),
+        told: None,
+        limits_version: hub.limits.version(),
+        reader: Reader::new(hub.limits.frame_bytes()),
         hub,
         member,
         more: !received.is_empty(),
@@ -80,7 +89,7 @@ pub(super) async fn run(
         gathered: publish::Gathered::default(),
         lookup: None,
     };
-    let diary = Diary::open(&session.hub.clock, place.address());
+    let diary = Diary::open(&session.hub.clock, session.address);
     session.begin();
     let ending = session.serve().await;
     diary.close(&session.hub.clock, &session.standing, ending);
@@ -98,6 +107,7 @@ impl Session {
             if let Err(ending) = self.verify_again() {
                 return ending;
             }
+            self.tell_limits();
             let frames = self.hub.frames().map(|frames| &**frames);
             match self.member.go_on(|| self.hub.newest(), frames) {
                 Ok(sent) => self.hub.totals.add(sent),
@@ -161,6 +171,8 @@ impl Session {
         mut input: &[u8],
         keep: impl FnOnce(&[u8]) -> Bytes,
     ) -> Result<(), Ending> {
+        // The limit may have changed since.
+        self.reader.limit(self.frame_bytes());
         let mut control = Vec::new();
         let heard = loop {
             match self.reader.next(&mut input, &mut control) {
@@ -191,7 +203,7 @@ impl Session {
 
     fn is_at_limit(&self) -> bool {
         let inflight = self.member.inflight.load(Ordering::Acquire);
-        inflight + self.gathered.len() >= self.hub.settings.socket_inflight
+        inflight + self.gathered.len() >= self.hub.limits.socket_inflight()
     }
 
     fn must_write_first(&self) -> bool {
@@ -240,7 +252,7 @@ impl Session {
     }
 
     fn subscribe(&self, rooms: Vec<String>, since: &BTreeMap<String, i64>) {
-        let rooms_max = self.hub.settings.rooms_per_socket;
+        let rooms_max = self.hub.limits.rooms_per_socket();
         for (asked, name) in rooms.into_iter().enumerate() {
             let too_many = || {
                 Refusal::new(
@@ -263,7 +275,7 @@ impl Session {
     /// Joins a room, or asks anew for its snapshot; says whether there was place for it.
     fn enter(&self, name: &str, since: Option<i64>) -> Result<bool, Refusal> {
         let asked = self.room(name)?;
-        let rooms_max = self.hub.settings.rooms_per_socket;
+        let rooms_max = self.hub.limits.rooms_per_socket();
         let fits = self.member.with(|outbox| {
             outbox.is_in(asked.window, asked.written.as_deref()) || outbox.rooms() < rooms_max
         });
@@ -276,7 +288,7 @@ impl Session {
 
     fn unsubscribe(&self, rooms: Vec<String>) {
         for (asked, name) in rooms.into_iter().enumerate() {
-            if asked >= self.hub.settings.rooms_per_socket {
+            if asked >= self.hub.limits.rooms_per_socket() {
                 let refusal = Refusal::new("too_many_rooms", "more rooms than a socket may be in");
                 return self.refuse(None, Some(name), refusal);
             }

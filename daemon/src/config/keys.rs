@@ -116,8 +116,8 @@ pub(super) fn find(name: &str) -> Option<&'static Key> {
     all().find(|key| key.name == name)
 }
 
-/// Keys that take effect when SIGHUP has them read again.
-pub(super) const LIVE: [&str; 13] = [
+/// Keys that take effect when SIGHUP has them read again, beside limits.
+pub(super) const LIVE: [&str; 10] = [
     "server.public_url",
     "server.allowed_origins",
     "server.trusted_proxies",
@@ -126,12 +126,22 @@ pub(super) const LIVE: [&str; 13] = [
     "auth.public_key_file",
     "auth.iss",
     "auth.aud",
-    "limits.api_per_minute",
-    "limits.ingest_events_per_second",
-    "limits.socket_events_per_second",
-    "limits.socket_events_burst",
+    "auth.allow_query_token",
     "metrics.public",
 ];
+
+/// Limits that do not take effect: ticks are counted under the first, the journal is opened with
+/// the second.
+pub(super) const FIXED_LIMITS: [&str; 2] = ["limits.routes", "limits.spool_bytes"];
+
+/// Keys that say whose tokens are good.
+pub(super) const ABOUT_KEYS: [&str; 5] =
+    ["auth.secret", "auth.secret_file", "auth.public_key_file", "auth.iss", "auth.aud"];
+
+/// Whether a key takes effect when SIGHUP has it read again.
+pub(super) fn is_live(name: &str) -> bool {
+    LIVE.contains(&name) || name.starts_with("limits.") && !FIXED_LIMITS.contains(&name)
+}
 
 /// Every key, in the order of the example file.
 pub(super) fn all() -> impl Iterator<Item = &'static Key> + Clone {
@@ -244,7 +254,7 @@ sections! {
         inflight_bytes: Bytes = "128 MiB" [MIB..=TIB];
         /// Events in one call.
         batch_events: Count = "10000" [1..=1_000_000];
-        /// Time for a request's headers.
+        /// Time for a request's headers. A change holds for new connections.
         header_timeout: Time = "10s" [SECOND..=HOUR];
         /// Time for a request's body.
         body_timeout: Time = "30s" [SECOND..=HOUR];

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
@@ -249,11 +250,16 @@ fn read(path: &Path, what: &str) -> Result<String, ConfigError> {
     if about.is_dir() {
         return Err(refused("it is a directory"));
     }
-    if about.len() > FILE_BYTES_MAX {
-        return Err(refused("it is over 1 MiB"));
-    }
-    let bytes = fs::read(path).map_err(|error| refused(&error.to_string()))?;
+    let bytes = read_at_most(path, FILE_BYTES_MAX).map_err(|error| refused(&error.to_string()))?;
+    let bytes = bytes.ok_or_else(|| refused("it is over 1 MiB"))?;
     String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8 text"))
+}
+
+/// What a file holds; `None` when it is more. A device or a pipe does not say how much it has.
+pub fn read_at_most(path: &Path, bytes_max: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= bytes_max).then_some(bytes))
 }
 
 fn unreadable(what: &str, path: &Path, problem: &str) -> ConfigError {

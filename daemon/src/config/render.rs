@@ -21,6 +21,9 @@ pub(super) fn example() -> String {
     for live in keys::LIVE {
         writeln!(text, "#   {live}").expect("a String takes every write");
     }
+    let fixed = keys::FIXED_LIMITS.join(" and ");
+    writeln!(text, "#   everything in [limits], but not {fixed}")
+        .expect("a String takes every write");
     for section in SECTIONS {
         text.push('\n');
         comment(&mut text, section.docs);

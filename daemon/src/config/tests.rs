@@ -312,9 +312,12 @@ fn a_relative_file_is_taken_from_systemds_credentials_where_it_is_there() {
 
 #[test]
 fn what_takes_effect_without_a_restart_are_keys_there_are() {
-    for live in super::keys::LIVE {
+    use super::keys::{ABOUT_KEYS, FIXED_LIMITS, LIVE};
+    for live in LIVE.iter().chain(&FIXED_LIMITS).chain(&ABOUT_KEYS) {
         assert!(super::keys::find(live).is_some(), "{live}");
     }
+    assert!(super::Loaded::is_live("limits.body_bytes"));
+    assert!(!super::Loaded::is_live("limits.routes") && !super::Loaded::is_live("log.level"));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use pulseboard::limits;
+use pulseboard::route::Normaliser;
 
 use super::value::{FromText, Words};
 
@@ -156,7 +157,9 @@ impl FromText for Network {
         let prefix_bits = match prefix {
             None => bits,
             Some(prefix) => {
-                prefix.parse().ok().filter(|prefix| *prefix <= bits).ok_or_else(refused)?
+                let digits = prefix.bytes().all(|byte| byte.is_ascii_digit());
+                let number = prefix.parse().ok().filter(|prefix| digits && *prefix <= bits);
+                number.ok_or_else(refused)?
             }
         };
         Ok(Self { address, prefix_bits })
@@ -182,6 +185,7 @@ impl FromText for RoutePattern {
         if text.len() > limits::ROUTE_BYTES {
             return Err(format!("{text:?} is longer than a route's {} bytes", limits::ROUTE_BYTES));
         }
+        Normaliser::new(true, &[text]).map_err(|error| error.to_string())?;
         Ok(Self(text.to_owned()))
     }
 }
@@ -203,7 +207,8 @@ mod tests {
         assert!(inside("0.0.0.0/0", "203.0.113.9"));
         assert!(!inside("0.0.0.0/0", "2001:db8::1"));
         assert!(inside("2001:db8::/32", "2001:db8:1::1"));
-        for wrong in ["10.0.0.0/33", "10.0.0", "10.0.0.0/", "2001:db8::/129", "host"] {
+        for wrong in ["10.0.0.0/33", "10.0.0.0/+8", "10.0.0", "10.0.0.0/", "2001:db8::/129", "host"]
+        {
             assert!(Network::from_text(wrong).is_err(), "{wrong}");
         }
     }

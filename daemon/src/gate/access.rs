@@ -18,6 +18,8 @@ pub enum Access {
     Socket,
     /// Scope read.
     Read,
+    /// Scope read, for every site: what cannot be told apart by site.
+    ReadAll,
     /// Scope ingest. `import=true` needs more; the route, which reads it, says so.
     Ingest,
 }
@@ -27,7 +29,7 @@ impl Access {
     pub fn scope(self) -> Option<Scope> {
         match self {
             Self::Free | Self::Anyone | Self::Socket => None,
-            Self::Read => Some(Scope::Read),
+            Self::Read | Self::ReadAll => Some(Scope::Read),
             Self::Ingest => Some(Scope::Ingest),
         }
     }
@@ -40,7 +42,7 @@ pub fn access(method: &Method, path: &str, metrics_public: bool) -> Access {
         "/api/events" if *method == Method::POST => Access::Ingest,
         "/api/openapi.json" => Access::Anyone,
         "/metrics" if metrics_public => Access::Anyone,
-        "/metrics" => Access::Read,
+        "/metrics" => Access::ReadAll,
         SOCKET_PATH => Access::Socket,
         _ if path == "/api" || path.starts_with("/api/") => Access::Read,
         _ => Access::Free,
@@ -72,7 +74,7 @@ mod tests {
             (Method::GET, "/", Access::Free),
             (Method::GET, "/assets/index.js", Access::Free),
             (Method::GET, "/ws", Access::Socket),
-            (Method::GET, "/metrics", Access::Read),
+            (Method::GET, "/metrics", Access::ReadAll),
         ];
         for (method, path, wanted) in rows {
             assert_eq!(access(&method, path, false), wanted, "{method} {path}");

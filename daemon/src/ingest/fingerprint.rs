@@ -85,6 +85,12 @@ impl Fingerprinter {
         };
         hash.as_u128().max(1)
     }
+
+    /// Another secret of this data directory, for what is called so. No site is empty, so that
+    /// nobody can have it made for an event.
+    pub fn derived(&self, purpose: &str) -> [u8; KEY_BYTES] {
+        self.hasher.hash(&[&[0], purpose.as_bytes()].concat()).as_bytes()
+    }
 }
 
 /// Writes the key so that it is there whole or not at all, also after a power failure.

@@ -8,9 +8,12 @@ use super::IngestError;
 
 /// The bound. Clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct Inflight {
-    used: Arc<AtomicUsize>,
-    bytes_max: usize,
+pub(super) struct Inflight(Arc<Bytes>);
+
+#[derive(Debug)]
+struct Bytes {
+    used: AtomicUsize,
+    max: AtomicUsize,
 }
 
 /// A share of it, given back when it is dropped.
@@ -22,7 +25,12 @@ pub struct Share {
 
 impl Inflight {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { used: Arc::default(), bytes_max }
+        Self(Arc::new(Bytes { used: AtomicUsize::new(0), max: AtomicUsize::new(bytes_max) }))
+    }
+
+    /// Sets another bound. What is being worked on goes on.
+    pub(super) fn bound(&self, bytes_max: usize) {
+        self.0.max.store(bytes_max, Ordering::Relaxed);
     }
 
     /// A share of nothing yet.
@@ -31,7 +39,7 @@ impl Inflight {
     }
 
     pub(super) fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
+        self.0.used.load(Ordering::Relaxed)
     }
 }
 
@@ -39,9 +47,10 @@ impl Share {
     /// Takes `bytes` more. A call that is alone is always given what it asks for, or it never
     /// could be taken; what one call may be has a bound of its own.
     pub fn grow(&mut self, bytes: usize) -> Result<(), IngestError> {
-        let before = self.of.used.fetch_add(bytes, Ordering::Relaxed);
-        if before > self.bytes && before + bytes > self.of.bytes_max {
-            self.of.used.fetch_sub(bytes, Ordering::Relaxed);
+        let Inflight(of) = &self.of;
+        let before = of.used.fetch_add(bytes, Ordering::Relaxed);
+        if before > self.bytes && before + bytes > of.max.load(Ordering::Relaxed) {
+            of.used.fetch_sub(bytes, Ordering::Relaxed);
             return Err(IngestError::Busy);
         }
         self.bytes += bytes;
@@ -51,7 +60,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.of.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.of.0.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -71,6 +80,8 @@ mod tests {
         assert_eq!(inflight.used(), 60);
         one.grow(500).expect("a call that is alone is taken");
         assert_eq!(inflight.share().grow(1), Err(IngestError::Busy));
+        inflight.bound(601);
+        inflight.share().grow(1).expect("the bound was raised");
         drop(one);
         assert_eq!(inflight.used(), 0);
     }

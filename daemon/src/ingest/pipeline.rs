@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use pulseboard::decode::{self, DecodeError, Decoded, Report};
 use pulseboard::event::{Class, EventBatch};
@@ -31,31 +32,36 @@ const INLINE_BYTES: usize = 512 * 1024;
 /// How often a call looks again at duplicates of events that then failed to be written.
 const LOOKS_MAX: usize = 8;
 
-/// What an operator may set.
-#[derive(Clone, Debug)]
-pub struct Options {
+/// Bounds that may change while the daemon runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
     /// `limits.event_bytes`.
     pub event_bytes: usize,
     /// `limits.batch_events`.
     pub batch_events: usize,
     /// `limits.inflight_bytes`: bytes of bodies being worked on in all; past it, `busy`.
     pub inflight_bytes: usize,
-    /// `import.max_age`, ms; `None`: any age.
-    pub import_age_ms_max: Option<i64>,
-    /// `routes.normalise` and `routes.patterns`.
-    pub routes: Normaliser,
 }
 
-impl Default for Options {
+impl Default for Limits {
     fn default() -> Self {
         Self {
             event_bytes: limits::EVENT_BYTES,
             batch_events: limits::BATCH_EVENTS,
             inflight_bytes: 128 * 1024 * 1024,
-            import_age_ms_max: None,
-            routes: Normaliser::default(),
         }
     }
+}
+
+/// What an operator may set.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Bounds at the start.
+    pub limits: Limits,
+    /// `import.max_age`, ms; `None`: any age.
+    pub import_age_ms_max: Option<i64>,
+    /// `routes.normalise` and `routes.patterns`.
+    pub routes: Normaliser,
 }
 
 /// The way in for events. Cheap to clone.
@@ -69,7 +75,9 @@ struct Inner {
     flights: Arc<Flights>,
     fingerprints: Fingerprinter,
     ids: Ids,
-    options: Options,
+    limits: ArcSwap<Limits>,
+    import_age_ms_max: Option<i64>,
+    routes: Normaliser,
     counters: Counters,
     inflight: Inflight,
     ack_seconds: metrics::Histogram,
@@ -120,7 +128,8 @@ impl Ingest {
         fingerprints: Fingerprinter,
         options: Options,
     ) -> Self {
-        let inflight = Inflight::new(options.inflight_bytes);
+        let Options { limits, import_age_ms_max, routes } = options;
+        let inflight = Inflight::new(limits.inflight_bytes);
         Self(Arc::new(Inner {
             clock,
             log,
@@ -128,11 +137,19 @@ impl Ingest {
             flights: Arc::default(),
             fingerprints,
             ids: Ids::new(),
-            options,
+            limits: ArcSwap::from_pointee(limits),
+            import_age_ms_max,
+            routes,
             counters: Counters::default(),
             inflight,
             ack_seconds: metrics::histogram!("pulseboard_ingest_ack_seconds"),
         }))
+    }
+
+    /// Puts other bounds in place, from the next call on.
+    pub fn reload(&self, limits: Limits) {
+        self.0.inflight.bound(limits.inflight_bytes);
+        self.0.limits.store(Arc::new(limits));
     }
 
     /// A share of the bytes that may be worked on, for a body that is still being read.
@@ -237,15 +254,16 @@ impl Inner {
     /// Everything up to the journal's queue.
     fn depart(&self, bodies: &[Body], source: &Source) -> Result<Departure, IngestError> {
         let arrival_ms = self.clock.now_ms();
+        let limits = **self.limits.load();
         let rules = Rules {
             arrival_ms,
             horizon_ms: self.dedupe.horizon_ms(arrival_ms),
             import: source.import,
-            import_age_ms_max: self.options.import_age_ms_max,
+            import_age_ms_max: self.import_age_ms_max,
             site: source.grant.site.as_deref(),
-            routes: &self.options.routes,
-            event_bytes: self.options.event_bytes,
-            batch_events: self.options.batch_events,
+            routes: &self.routes,
+            event_bytes: limits.event_bytes,
+            batch_events: limits.batch_events,
         };
         let mut decoded = Decoded::for_body(bodies.iter().map(Body::len).sum());
         let parts: Vec<_> =

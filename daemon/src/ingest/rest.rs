@@ -4,8 +4,10 @@
 //! Decides nothing about an event; that is the pipeline's. Past `limits.inflight_bytes` a request
 //! is answered 503 `busy`, and the rest of its body is not kept.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::body::Body as HttpBody;
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
@@ -27,8 +29,8 @@ use crate::server::discard;
 /// How long what is left of a refused body is read on.
 const DISCARD_WITHIN: Duration = Duration::from_secs(2);
 
-/// What bounds a body.
-#[derive(Clone, Debug)]
+/// What bounds a body. May change while the daemon runs.
+#[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// A body, as sent and as unpacked, in bytes.
     pub body_bytes: usize,
@@ -36,11 +38,11 @@ pub struct Limits {
     pub body_timeout: Duration,
 }
 
-/// The REST side of ingest.
+/// The REST side of ingest. Clones share the limits.
 #[derive(Clone)]
 pub struct Rest {
     ingest: Ingest,
-    limits: Limits,
+    limits: Arc<ArcSwap<Limits>>,
 }
 
 /// How the events stand in the body.
@@ -72,7 +74,12 @@ struct Many<'a> {
 impl Rest {
     /// A REST front of `ingest`.
     pub fn new(ingest: Ingest, limits: Limits) -> Self {
-        Self { ingest, limits }
+        Self { ingest, limits: Arc::new(ArcSwap::from_pointee(limits)) }
+    }
+
+    /// Puts other limits in place, from the next body on.
+    pub fn reload(&self, limits: Limits) {
+        self.limits.store(Arc::new(limits));
     }
 
     /// Answers one `POST /api/events`.
@@ -126,36 +133,35 @@ impl Rest {
         body: HttpBody,
         gzip: bool,
     ) -> Result<(Bytes, Share), Problem> {
+        let limits = **self.limits.load();
         let mut share = self.ingest.share();
         let announced = headers
             .get(header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.parse::<usize>().ok());
-        if announced.is_some_and(|length| length > self.limits.body_bytes) {
-            discard(headers, body, 2 * self.limits.body_bytes, DISCARD_WITHIN).await;
-            return Err(self.too_large());
+        if announced.is_some_and(|length| length > limits.body_bytes) {
+            discard(headers, body, 2 * limits.body_bytes, DISCARD_WITHIN).await;
+            return Err(limits.too_large());
         }
         let mut body = body;
-        let read = self.collect(&mut body, &mut share);
-        let packed =
-            tokio::time::timeout(self.limits.body_timeout, read).await.map_err(|_| {
-                Problem::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "body_timeout",
-                    format!(
-                        "the body did not arrive within {} s",
-                        self.limits.body_timeout.as_secs()
-                    ),
-                )
-                .header(header::CONNECTION, HeaderValue::from_static("close"))
-            })??;
+        let read = limits.collect(&mut body, &mut share);
+        let packed = tokio::time::timeout(limits.body_timeout, read).await.map_err(|_| {
+            Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "body_timeout",
+                format!("the body did not arrive within {} s", limits.body_timeout.as_secs()),
+            )
+            .header(header::CONNECTION, HeaderValue::from_static("close"))
+        })??;
         if !gzip {
             return Ok((packed, share));
         }
-        let unpacked = self.unpack(&packed, &mut share)?;
+        let unpacked = limits.unpack(&packed, &mut share)?;
         Ok((unpacked, share))
     }
+}
 
+impl Limits {
     async fn collect(&self, body: &mut HttpBody, share: &mut Share) -> Result<Bytes, Problem> {
         let mut first: Option<Bytes> = None;
         let mut rest = BytesMut::new();
@@ -165,7 +171,7 @@ impl Rest {
             })?;
             let Ok(data) = frame.into_data() else { continue };
             let so_far = rest.len() + first.as_ref().map_or(0, Bytes::len);
-            if so_far + data.len() > self.limits.body_bytes {
+            if so_far + data.len() > self.body_bytes {
                 return Err(self.too_large());
             }
             // What came, not what was announced: announcing costs a client nothing.
@@ -190,7 +196,7 @@ impl Rest {
         let bad = || Problem::bad_request("bad_gzip", "the body is not valid gzip");
         let mut unpacked = Vec::new();
         let mut decoder =
-            MultiGzDecoder::new(Bounded { out: &mut unpacked, left: self.limits.body_bytes });
+            MultiGzDecoder::new(Bounded { out: &mut unpacked, left: self.body_bytes });
         let mut from = 0;
         while from < packed.len() {
             let to = packed.len().min(from + 16 * 1024);
@@ -221,7 +227,7 @@ impl Rest {
             "body_too_large",
             format!(
                 "a body may have {} bytes, as sent and as unpacked (limits.body_bytes)",
-                self.limits.body_bytes
+                self.body_bytes
             ),
         )
     }

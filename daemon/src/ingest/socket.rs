@@ -5,6 +5,7 @@
 //! It reads no message.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -25,24 +26,30 @@ mod handshake;
 /// Seconds after which a refused client may try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
-/// See the module. Cheap to clone.
+/// See the module. Cheap to clone; clones share what can be reloaded.
 #[derive(Clone)]
 pub struct Endpoint {
     hub: Arc<Hub>,
     origins: Origins,
-    query_token: bool,
+    query_token: Arc<AtomicBool>,
 }
 
 impl Endpoint {
     /// An endpoint whose sessions belong to `hub`.
     pub fn new(hub: Arc<Hub>, origins: Origins) -> Self {
-        Self { hub, origins, query_token: false }
+        Self { hub, origins, query_token: Arc::default() }
     }
 
     /// Says whether `?token=` is taken (`auth.allow_query_token`).
     #[must_use]
     pub fn with_query_token(self, allowed: bool) -> Self {
-        Self { query_token: allowed, ..self }
+        self.take_query_token(allowed);
+        self
+    }
+
+    /// The same, while the daemon runs.
+    pub fn take_query_token(&self, allowed: bool) {
+        self.query_token.store(allowed, Ordering::Relaxed);
     }
 
     /// Answers `GET /ws`: 101 and a session, or a problem document.
@@ -72,7 +79,8 @@ impl Endpoint {
                 "the connection does not say whose it is",
             ));
         };
-        let token = credentials::token(&request, &handshake, self.query_token)
+        let query_token = self.query_token.load(Ordering::Relaxed);
+        let token = credentials::token(&request, &handshake, query_token)
             .map_err(IntoResponse::into_response)?;
         let standing = self
             .hub

@@ -28,7 +28,7 @@ pub(super) async fn run(
 ) {
     // Fails only on a connection that is gone already; reading it will tell.
     let _ = stream.set_nodelay(true);
-    let header_timeout = settings.header_timeout;
+    let header_timeout = settings.limits.load().header_timeout;
     let client = peer.address;
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let refused = refuse(&request, &settings);
@@ -70,22 +70,23 @@ async fn told(stopping: &mut watch::Receiver<bool>) {
 
 /// The answer to a request that no route shall see.
 fn refuse(request: &Request<Incoming>, settings: &Settings) -> Option<Response> {
+    let limits = settings.limits.load();
     let uri_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    if uri_bytes > settings.uri_bytes {
+    if uri_bytes > limits.uri_bytes {
         return Some(refusal(
             StatusCode::URI_TOO_LONG,
             "uri_too_long",
-            format!("the URI has {uri_bytes} bytes; at most {} are taken", settings.uri_bytes),
+            format!("the URI has {uri_bytes} bytes; at most {} are taken", limits.uri_bytes),
         ));
     }
     let header_bytes = header_block_bytes(request.headers());
-    if header_bytes > settings.header_bytes {
+    if header_bytes > limits.header_bytes {
         return Some(refusal(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "headers_too_large",
             format!(
                 "the header block has {header_bytes} bytes; at most {} are taken",
-                settings.header_bytes
+                limits.header_bytes
             ),
         ));
     }

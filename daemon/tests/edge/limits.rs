@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::client::{Dial, Heard, Request, Socket, frame};
-use crate::harness::{Edge, Expect};
+use crate::harness::{Edge, Expect, Meets};
 use crate::support::token::{self, Signer};
 use crate::support::{Answer, eventually, try_parse};
 
@@ -122,6 +122,25 @@ fn calls_a_minute() {
     edge.rest("a good token from the same address", &asked("carl"), &Expect::status(200));
     is_counted(&mut edge, r#"pulseboard_rate_limited_total{limit="api_per_minute"}"#);
     is_counted(&mut edge, r#"pulseboard_requests_refused_total{code="rate_limited"}"#);
+    edge.finish();
+}
+
+#[test]
+fn bad_tokens_in_messages_are_calls_of_their_address() {
+    let mut edge = Edge::start(&[("PULSEBOARD_LIMITS__API_PER_MINUTE", &CALLS.to_string())]);
+    let auth = |token: &str| [json!({"op": "auth", "token": token}).to_string()];
+    let (plain, bad) = (Dial::plain(), auth("a.b.c"));
+    for n in 0..CALLS {
+        let ended = Meets::Ended("token_malformed", 1008);
+        edge.socket(&format!("try {n}"), &plain, &bad, &ended);
+    }
+    edge.socket("one too many", &plain, &bad, &Meets::Ended("rate_limited", 1008));
+    let refused = Expect::problem(429, "rate_limited");
+    edge.rest("the same over REST", &Request::get("/api/events").bearer("a.b.c"), &refused);
+    let good = auth(&token::good("ann", "read"));
+    edge.socket("a good one", &plain, &good, &Meets::Welcome("ok", "read"));
+    is_counted(&mut edge, r#"pulseboard_sockets_refused_total{code="token_malformed"}"#);
+    is_counted(&mut edge, r#"pulseboard_sockets_refused_total{code="rate_limited"}"#);
     edge.finish();
 }
 

@@ -330,7 +330,9 @@ fn methods_paths_and_hosts() {
         &asked("POST", "/api/history"),
         &not_allowed("GET, HEAD, OPTIONS"),
     );
+    edge.rest("POST /ws", &asked("POST", "/ws"), &not_allowed("GET, HEAD, OPTIONS"));
     let told = |allow: &str| Expect::status(204).header("allow", allow);
+    edge.rest("OPTIONS /ws", &asked("OPTIONS", "/ws"), &told("GET, HEAD, OPTIONS"));
     edge.rest("OPTIONS", &asked("OPTIONS", "/api/events"), &told("GET, HEAD, OPTIONS, POST"));
     let connect = raw("CONNECT evil.example.org:443 HTTP/1.1\r\nHost: evil.example.org:443\r\n\
          Connection: close\r\n\r\n");

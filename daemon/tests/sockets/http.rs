@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::client::Raw;
 use crate::daemon::{Daemon, Setup};
-use pulseboardd::server::{self, BindError, Drained};
+use pulseboardd::server::{self, BindError, Drained, Limits, Live};
 
 async fn get(daemon: &Daemon, path: &str, more: &str) -> (u16, String) {
     let mut raw = Raw::dial(daemon.address).await;
@@ -53,7 +53,8 @@ async fn in_dev_mode_every_route_is_for_this_machine_alone() {
 #[tokio::test]
 async fn a_client_that_does_not_finish_its_headers_is_cut_off() {
     let mut setup = Setup::default();
-    setup.server.header_timeout = Duration::from_millis(100);
+    let header_timeout = Duration::from_millis(100);
+    setup.server.limits = Live::new(Limits { header_timeout, ..Limits::default() });
     let daemon = Daemon::with(setup).await;
     let mut raw = Raw::dial(daemon.address).await;
     raw.write(b"GET / HTTP/1.1\r\nHost: local").await;
@@ -63,7 +64,7 @@ async fn a_client_that_does_not_finish_its_headers_is_cut_off() {
 #[tokio::test]
 async fn past_the_limit_connections_wait_until_one_ends() {
     let mut setup = Setup::default();
-    setup.server.connections = 2;
+    setup.server.limits = Live::new(Limits { connections: 2, ..Limits::default() });
     let daemon = Daemon::with(setup).await;
     let socket = Raw::connect(daemon.address).await;
     let idle = Raw::dial(daemon.address).await;

@@ -65,7 +65,7 @@ async fn shutdown_does_not_wait_for_a_client_that_does_not_answer() {
 #[tokio::test]
 async fn sockets_past_the_limit_are_refused_before_the_upgrade() {
     let mut setup = Setup::default();
-    setup.hub.sockets = 2;
+    setup.hub.limits.sockets = 2;
     let daemon = Daemon::with(setup).await;
     let one = Raw::connect(daemon.address).await;
     let _two = Raw::connect(daemon.address).await;
@@ -81,7 +81,7 @@ async fn sockets_past_the_limit_are_refused_before_the_upgrade() {
 #[tokio::test]
 async fn sockets_of_one_address_past_their_limit_are_refused_before_the_upgrade() {
     let mut setup = Setup::default();
-    setup.hub.sockets_per_address = 1;
+    setup.hub.limits.sockets_per_address = 1;
     let daemon = Daemon::with(setup).await;
     let _one = Raw::connect(daemon.address).await;
     let mut two = Raw::dial(daemon.address).await;

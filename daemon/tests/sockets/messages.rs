@@ -98,7 +98,7 @@ async fn rooms_that_are_not_there_are_told_apart_from_rooms_to_come() {
 #[tokio::test]
 async fn a_socket_is_in_no_more_rooms_than_the_limit() {
     let mut setup = Setup::default();
-    setup.hub.rooms_per_socket = 2;
+    setup.hub.limits.rooms_per_socket = 2;
     let daemon = Daemon::with(setup).await;
     daemon.tick();
     let mut client = Client::connect_to_rooms(daemon.address, &["window:1s", "window:5s"]).await;

@@ -55,7 +55,7 @@ pub(super) const LIST: &[Parameter] = &[
     optional("error", Kind::OneOf(&["true", "false"]), "Only errors, or none."),
     FILTER,
     optional("limit", Kind::Number(1, 1_000, Some(100)), "Events a page."),
-    optional("cursor", Kind::Pattern("^b[0-9a-f]{1,16}$"), "`next` of the page before."),
+    optional("cursor", Kind::Pattern("^b[0-9a-f]{16}$"), "`next` of the page before."),
 ];
 
 pub(super) const EXPORT: &[Parameter] = &[

@@ -370,8 +370,9 @@ pub static ALL: &[Endpoint] = &[
         path: "/metrics",
         name: "readMetrics",
         summary: "The daemon's own figures",
-        detail: "Prometheus text, or JSON by `Accept`. Free of tokens with metrics.public.",
-        access: Access::Read,
+        detail: "Prometheus text, or JSON by `Accept`. They count all sites, so a token of one site \
+                 is refused: 403 `wrong_site`. Free of tokens with metrics.public.",
+        access: Access::ReadAll,
         parameters: &[],
         body: &[],
         answers: &[Answer {

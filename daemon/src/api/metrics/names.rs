@@ -64,6 +64,21 @@ const PUBLISHES: &[&str] = &[
     "batch_exceeds_burst",
 ];
 
+/// Why an open socket is ended over its token.
+const TOKENS: &[&str] = &[
+    "token_malformed",
+    "token_signature",
+    "token_algorithm",
+    "token_expired",
+    "token_not_yet_valid",
+    "token_claim_missing",
+    "token_claim_invalid",
+    "token_issuer",
+    "token_audience",
+    "unauthorized",
+    "rate_limited",
+];
+
 /// All of them, by what they are about.
 pub const METRICS: &[Metric] = &[
     // The process.
@@ -104,6 +119,14 @@ pub const METRICS: &[Metric] = &[
         counted("pulseboard_publishes_refused_total", "Publishes refused as a whole, by code."),
         "code",
         PUBLISHES,
+    ),
+    labelled(
+        counted(
+            "pulseboard_sockets_refused_total",
+            "Open sockets ended over their token, by code; unauthorized where none came in time.",
+        ),
+        "code",
+        TOKENS,
     ),
     now("pulseboard_exports", "Exports under way."),
     // Events on their way in.

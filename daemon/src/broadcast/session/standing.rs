@@ -9,11 +9,10 @@ use pulseboard::wire;
 use pulseboard::wire::close;
 use pulseboard::wire::server::{AuthState, ServerMessage, Welcome, WelcomeLimits};
 
-use super::super::admission::{Standing, Token};
+use super::super::admission::{Standing, Token, TurnedOut, count_refused};
 use super::super::feed::Refusal;
 use super::super::protocol::Ending;
 use super::Session;
-use crate::auth::Denied;
 
 /// What is answered to whatever is asked before a token.
 pub(super) fn unauthorized() -> Refusal {
@@ -24,19 +23,18 @@ impl Session {
     /// Welcomes a client with what its upgrade request said.
     pub(super) fn begin(&mut self) {
         self.member.may_stay(&self.standing.author.grant, self.hub.settings.auth_within);
-        self.reader.limit(self.frame_bytes());
         self.welcome();
     }
 
     /// Says what this session may do: the first message, and the answer to `auth`.
-    fn welcome(&self) {
+    fn welcome(&mut self) {
+        let limits = self.limits();
         let settings = &self.hub.settings;
         let tick = match self.hub.newest() {
             Some(set) => set.tick,
             None => self.hub.clock.now_ms().div_euclid(1_000) - 1,
         };
         let author = &self.standing.author;
-        let publishes = author.grant.allows(Scope::Ingest);
         let auth = match self.hub.admission.authority.open_to_all() {
             Some(_) => AuthState::Dev,
             None if author.grant.is_nothing() => AuthState::Required,
@@ -49,20 +47,45 @@ impl Session {
             windows: settings.windows.iter().map(ToString::to_string).collect(),
             auth,
             scope: author.grant.scopes.to_string(),
-            limits: WelcomeLimits {
-                publish_bytes: self.frame_bytes() as u64,
-                events_per_second: author.budget.events_per_second().filter(|_| publishes),
-                rooms: settings.rooms_per_socket as u64,
-            },
+            limits,
         }));
+        self.told = Some(limits);
+    }
+
+    /// What this session may do at most.
+    fn limits(&self) -> WelcomeLimits {
+        let author = &self.standing.author;
+        let publishes = author.grant.allows(Scope::Ingest);
+        WelcomeLimits {
+            publish_bytes: self.frame_bytes() as u64,
+            events_per_second: author.budget.events_per_second().filter(|_| publishes),
+            rooms: self.hub.limits.rooms_per_socket() as u64,
+        }
+    }
+
+    /// Welcomes again when the limits a client was told are others now.
+    pub(super) fn tell_limits(&mut self) {
+        let version = self.hub.limits.version();
+        if std::mem::replace(&mut self.limits_version, version) == version {
+            return;
+        }
+        if self.told != Some(self.limits()) {
+            self.welcome();
+        }
     }
 
     /// Takes a token that came as a message.
     pub(super) fn authenticate(&mut self, token: Token) -> Result<(), Ending> {
         // What it published before, it published with the token it had.
         self.launch();
-        let admitted = self.hub.admission.admit(Some(token), Some(&self.standing));
-        let standing = admitted.map_err(|denied| self.turn_out(denied))?;
+        let admission = &self.hub.admission;
+        let standing = match admission.admit(Some(token), Some(&self.standing)) {
+            Ok(standing) => standing,
+            Err(denied) => {
+                let too_many = admission.count_attempt(self.address);
+                return Err(self.turn_out(too_many.unwrap_or(denied.into())));
+            }
+        };
         self.stand(standing);
         Ok(())
     }
@@ -73,7 +96,7 @@ impl Session {
             return Ok(());
         }
         let admitted = self.hub.admission.again(&self.standing);
-        let standing = admitted.map_err(|denied| self.turn_out(denied))?;
+        let standing = admitted.map_err(|denied| self.turn_out(denied.into()))?;
         if standing.author.grant == self.standing.author.grant {
             // Nothing changed for it; while it shows no token its time goes on running.
             self.standing = standing;
@@ -125,19 +148,21 @@ impl Session {
     }
 
     /// How long a message of this session may be.
-    fn frame_bytes(&self) -> usize {
-        let settings = &self.hub.settings;
+    pub(super) fn frame_bytes(&self) -> usize {
+        let limits = &self.hub.limits;
         if self.standing.author.grant.allows(Scope::Ingest) {
-            settings.publish_bytes
+            limits.publish_bytes()
         } else {
-            settings.frame_bytes
+            limits.frame_bytes()
         }
     }
 
     /// Says what is wrong with a token. The session ends with the same code as reason.
-    fn turn_out(&self, denied: Denied) -> Ending {
-        let Denied { code, message } = denied;
-        self.refuse(None, None, Refusal::new(code, message));
+    fn turn_out(&self, why: TurnedOut) -> Ending {
+        let TurnedOut { code, message, retry_after_ms } = why;
+        count_refused(code);
+        let refusal = Refusal { retry_after_ms, ..Refusal::new(code, message) };
+        self.refuse(None, None, refusal);
         Ending::Close(close::POLICY, code)
     }
 }

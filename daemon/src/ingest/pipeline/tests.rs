@@ -368,7 +368,8 @@ async fn publishes_share_one_append_and_each_has_its_verdict() {
 
 #[tokio::test]
 async fn bytes_in_work_are_bounded_and_one_call_always_fits() {
-    let bench = bench_with(Options { inflight_bytes: 100, ..Options::default() }, 1_000, false);
+    let limits = Limits { inflight_bytes: 100, ..Limits::default() };
+    let bench = bench_with(Options { limits, ..Options::default() }, 1_000, false);
     let first = submit(&bench, events(&["a", "b", "c", "d"]));
     settle().await;
     assert!(!first.is_finished(), "larger than the bound, but alone");
