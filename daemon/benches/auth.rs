@@ -257,7 +257,7 @@ fn gate_around_a_route() {
     let bare = Router::new().route("/api/history", get(async || "ok"));
     let gate = |authority: Authority, rates: RateLimits| {
         let gate = Gate::new(authority, rates, Origins::default(), gate::Settings::default());
-        bare.clone().layer(axum::middleware::from_fn_with_state(gate, gate::pass))
+        bare.clone().layer(axum::middleware::from_fn_with_state(gate, gate::layer))
     };
     let without = nanos_of(bare.clone());
     let dev = nanos_of(gate(Authority::dev(), RateLimits::default()));

@@ -256,7 +256,7 @@ impl Daemon {
         );
         let router = Router::new()
             .route("/ws", any(upgrade))
-            .layer(axum::middleware::from_fn_with_state(gate, gate::pass));
+            .layer(axum::middleware::from_fn_with_state(gate, gate::layer));
         let listener = server::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let address = listener.local_addr()?;
         let (stop, stopped) = tokio::sync::oneshot::channel();

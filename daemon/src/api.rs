@@ -22,7 +22,6 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
@@ -122,12 +121,15 @@ where
     Router::new().route(path, get(upgrade).fallback(other))
 }
 
-/// The layer around everything, the gate too: how long an answer took, and what each says besides
-/// its body.
-pub async fn around(State(stages): Shared, request: Request<Body>, next: Next) -> Response {
+/// Around everything, the gate too: how long an answer took, and what each says besides its body.
+pub async fn around(
+    stages: &Stages,
+    request: Request<Body>,
+    next: impl AsyncFnOnce(Request<Body>) -> Response,
+) -> Response {
     let place = Place::of(request.method(), request.uri().path());
     let started = stages.clock.elapsed();
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         headers::protect(response.headers_mut());
         if stages.origins.is_https() {
@@ -180,6 +182,12 @@ pub(super) fn other_method(method: &Method, uri: &Uri, allow: &str) -> Response 
     )
     .header(header::ALLOW, value)
     .into_response()
+}
+
+/// Whether a request brings events. Those are most of all requests by far, and go without the
+/// router's detours.
+pub fn brings_events(request: &Request<Body>) -> bool {
+    request.uri().path() == "/api/events" && *request.method() == Method::POST
 }
 
 async fn post_events(State(stages): Shared, request: Request<Body>) -> Response {

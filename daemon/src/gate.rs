@@ -189,8 +189,17 @@ impl Gate {
     }
 }
 
-/// The layer.
-pub async fn pass(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+/// The gate as a layer of a router.
+pub async fn layer(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    pass(&gate, request, async |request| next.run(request).await).await
+}
+
+/// Lets a request pass to `next`, or answers it.
+pub async fn pass(
+    gate: &Gate,
+    mut request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let is_socket = request.uri().path() == access::SOCKET_PATH;
     if cors::is_preflight(&request) && !is_socket {
         return cors::preflight(&gate.origins, &request);
@@ -200,7 +209,7 @@ pub async fn pass(State(gate): State<Gate>, mut request: Request, next: Next) ->
     let client = request.extensions().get::<Client>().copied();
     let mut response = match admitted {
         Ok(passed) => {
-            let mut response = next.run(request).await;
+            let mut response = next(request).await;
             if let Some(standing) = passed.standing {
                 put_quota(response.headers_mut(), &standing);
             }

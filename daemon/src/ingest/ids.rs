@@ -1,8 +1,10 @@
 //! The ids the daemon gives to events that came without one.
 //!
-//! 26 characters of Crockford's base 32: 48 bits of milliseconds, so that they sort by time, 40
-//! bits drawn at start, and a 42-bit counter. Unique within a process by the counter, over restarts
-//! and instances by time and the drawn bits. With an `Idempotency-Key` the id is a hash of site,
+//! 26 characters of Crockford's base 32: milliseconds, so that they sort by time, 62 bits that name
+//! the call, and 20 bits for the place in it. Unique within a process, since a call's name is a
+//! bijection of a counter; over restarts and instances by time and the keys drawn at start. The
+//! counter itself does not show: who sends events of one site must not learn how many others do.
+//! With an `Idempotency-Key` the id is a hash of site,
 //! subject, key and place instead, so that a retried call makes the same ids again, on every
 //! instance.
 
@@ -12,12 +14,13 @@ use siphasher::sip128::SipHasher13;
 
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const LEN: usize = 26;
-const COUNTER_BITS: u32 = 42;
+const CALL_BITS: u32 = 62;
+const PLACE_BITS: u32 = 20;
 
 /// Makes ids.
 #[derive(Debug)]
 pub(super) struct Ids {
-    drawn: u64,
+    keys: [u64; 3],
     next: AtomicU64,
 }
 
@@ -26,30 +29,39 @@ pub(super) struct Id([u8; LEN]);
 
 impl Ids {
     pub(super) fn new() -> Self {
-        Self { drawn: rand::random::<u64>() >> 24, next: AtomicU64::new(0) }
+        Self { keys: rand::random(), next: AtomicU64::new(0) }
     }
 
     /// Sets `count` ids of one moment aside; the first is `nth(0)`.
     pub(super) fn reserve(&self, now_ms: i64, count: u64) -> Reserved {
-        let first = self.next.fetch_add(count, Ordering::Relaxed);
-        Reserved { now_ms, drawn: self.drawn, first }
+        let calls = count.div_ceil(1 << PLACE_BITS);
+        let first = self.next.fetch_add(calls, Ordering::Relaxed);
+        Reserved { now_ms, keys: self.keys, first }
     }
 }
 
 /// Ids set aside.
 pub(super) struct Reserved {
     now_ms: i64,
-    drawn: u64,
+    keys: [u64; 3],
     first: u64,
 }
 
 impl Reserved {
     pub(super) fn nth(&self, index: u64) -> Id {
-        let time = u128::from(self.now_ms as u64 & ((1 << 48) - 1));
-        let count = (self.first + index) & ((1 << COUNTER_BITS) - 1);
-        let drawn = u128::from(self.drawn) << COUNTER_BITS;
-        Id::of(time << (40 + COUNTER_BITS) | drawn | u128::from(count))
+        let time = u128::from(self.now_ms as u64) << (CALL_BITS + PLACE_BITS);
+        let call = u128::from(mixed(self.first + (index >> PLACE_BITS), self.keys)) << PLACE_BITS;
+        Id::of(time | call | u128::from(index & ((1 << PLACE_BITS) - 1)))
     }
+}
+
+/// A bijection of numbers of [`CALL_BITS`], each step being one, that differs with the keys.
+fn mixed(number: u64, keys: [u64; 3]) -> u64 {
+    const MASK: u64 = (1 << CALL_BITS) - 1;
+    keys.into_iter().fold(number & MASK, |number, key| {
+        let product = (number ^ (key >> 1)).wrapping_mul(key | 1) & MASK;
+        product ^ (product >> 31)
+    })
 }
 
 /// The id of item `place` of a call with an idempotency key.
@@ -91,12 +103,35 @@ mod tests {
         let (a, b) = (ids.reserve(now_ms, 2), ids.reserve(now_ms, 1));
         let later = ids.reserve(now_ms + 1, 1);
         let other = restarted.reserve(now_ms, 1);
-        let made: Vec<String> = [a.nth(0), a.nth(1), b.nth(0), later.nth(0)]
-            .iter()
-            .map(|id| id.as_str().to_owned())
-            .collect();
-        assert!(made.is_sorted() && made.windows(2).all(|pair| pair[0] != pair[1]), "{made:?}");
+        let text = |id: Id| id.as_str().to_owned();
+        let made = [text(a.nth(0)), text(a.nth(1)), text(later.nth(0))];
+        assert!(made.windows(2).all(|pair| pair[0] < pair[1]), "{made:?}");
+        let b = text(b.nth(0));
+        assert!(!made.contains(&b) && b < made[2], "{b} {made:?}");
         assert!(made.iter().all(|id| id.len() == 26 && id != other.nth(0).as_str()));
+    }
+
+    #[test]
+    fn every_call_has_a_name_of_its_own_that_does_not_count() {
+        let ids = Ids::new();
+        let names: Vec<u64> = (0..10_000).map(|call| mixed(call, ids.keys)).collect();
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(sorted.len(), names.len());
+        assert!(names.iter().all(|name| name >> CALL_BITS == 0));
+        let mut steps: Vec<u64> = names.windows(2).map(|two| two[1].wrapping_sub(two[0])).collect();
+        steps.sort_unstable();
+        steps.dedup();
+        assert!(steps.len() > 9_900, "no two calls are equally far apart: {}", steps.len());
+    }
+
+    #[test]
+    fn a_call_of_more_events_than_places_goes_on_under_the_next_name() {
+        let ids = Ids::new();
+        let (large, next) = (ids.reserve(0, (1 << PLACE_BITS) + 1), ids.reserve(0, 1));
+        let last = large.nth(1 << PLACE_BITS);
+        assert!(last.as_str() != large.nth(0).as_str() && last.as_str() != next.nth(0).as_str());
     }
 
     #[test]

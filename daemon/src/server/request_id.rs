@@ -16,7 +16,10 @@ use crate::api::problem::Code;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Two starts of the daemon give different names.
-static START: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("start"));
+static KEYS: LazyLock<[u64; 3]> = LazyLock::new(|| {
+    let state = RandomState::new();
+    [0, 1, 2].map(|key: u8| state.hash_one(key))
+});
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
 /// What is remembered of a request until it is answered.
@@ -62,12 +65,15 @@ impl Asked {
     }
 }
 
-/// 16 digits, different for every call: a bijection of the count, so that they do not show how many
-/// there were.
+/// 16 digits, different for every call: a bijection of the count under keys nobody is told, so that
+/// they do not show how many there were.
 fn next() -> String {
-    let count = START.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
-    let mixed = (count ^ (count >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    format!("{:016x}", mixed ^ (mixed >> 29))
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mixed = KEYS.iter().fold(count, |number, key| {
+        let product = (number ^ key.rotate_left(32)).wrapping_mul(key | 1);
+        product ^ (product >> 31)
+    });
+    format!("{mixed:016x}")
 }
 
 #[cfg(test)]

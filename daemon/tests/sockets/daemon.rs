@@ -87,7 +87,7 @@ impl Daemon {
                 }),
             )
             .route("/stuck", get(async || std::future::pending::<&str>().await))
-            .layer(axum::middleware::from_fn_with_state(gate, gate::pass));
+            .layer(axum::middleware::from_fn_with_state(gate, gate::layer));
         let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
