@@ -73,6 +73,7 @@ impl Reloader {
         let applied: Vec<&str> = applied.into_iter().filter(takes_effect).collect();
         let later = loaded.changed_since(&self.started);
         let later: Vec<&str> = later.into_iter().filter(|key| !takes_effect(key)).collect();
+        let other_keys = mode == Ok(true);
         match mode {
             Ok(true) => tracing::info!("tokens are checked anew, those on open sockets too"),
             Ok(false) => {}
@@ -82,6 +83,12 @@ impl Reloader {
             tracing::warn!("these settings changed and need a restart: {}", later.join(", "));
         }
         match applied.as_slice() {
+            [] if other_keys => {
+                tracing::info!("the configuration was read again; now in effect: the new key");
+            }
+            [] if later.is_empty() => {
+                tracing::info!("the configuration was read again; nothing in it changed");
+            }
             [] => tracing::info!("the configuration was read again; nothing in it took effect"),
             keys => tracing::info!(
                 "the configuration was read again; now in effect: {}",
