@@ -10,6 +10,7 @@ mod filler;
 mod history;
 mod looking_back;
 mod open_views;
+mod peers;
 mod ranges;
 mod scan;
 mod shared;
@@ -41,6 +42,7 @@ use worker::Worker;
 
 pub use history::HistorySlice;
 pub use open_views::OpenError;
+pub use peers::{Counted, Heard, Peers};
 pub use pulseboard::window::{RouteSort, Routes};
 pub use scan::ScanError;
 pub use source::{Item, Past, Source, Stored, Wanted};

@@ -13,6 +13,7 @@ mod greeting;
 mod init_auth;
 mod keys;
 mod limits;
+mod node;
 mod reload;
 mod stages;
 mod watchdog;

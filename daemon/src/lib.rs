@@ -9,6 +9,7 @@ pub mod app;
 pub mod auth;
 pub mod broadcast;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod gate;
 pub mod ingest;

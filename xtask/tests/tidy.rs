@@ -58,8 +58,11 @@ const STAGES: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("shutdown", &[]),
     ("journal", &["clock"]),
-    ("store", &["clock"]),
+    // The drain follows the journal.
+    ("store", &["clock", "journal"]),
     ("aggregate", &["clock", "journal", "store"]),
+    // What it carries between instances are the aggregator's summaries and ingest's claims.
+    ("cluster", &["aggregate", "clock", "ingest"]),
     // Grants and budgets are values every way in carries.
     ("auth", &["clock"]),
     ("rate_limit", &["auth", "clock"]),

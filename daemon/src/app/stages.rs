@@ -19,6 +19,7 @@ use super::edge;
 use super::greeting::{Greeting, Tokens};
 use super::keys;
 use super::limits;
+use super::node::Node;
 use super::watchdog::Pulse;
 use super::wiring::{self, Counted, Log, Publisher, Sockets, Windows};
 use crate::aggregate::{self, window_name};
@@ -238,7 +239,10 @@ fn build(
     let gate = edge::gate(config, authority, clock);
     let admission = Admission { authority: gate.authority.clone(), rates: gate.rates.clone() };
     let publisher = Arc::new(Publisher(ingest.clone()));
-    let hub = Hub::new(publisher, admission, hub_settings(config, windows), clock.clone());
+    let name = config.node.name.clone().unwrap_or_else(host_name);
+    let node = Node::open(path, &name)?;
+    let settings = hub_settings(config, &node, windows);
+    let hub = Hub::new(publisher, admission, settings, clock.clone());
     let longest_secs = windows_secs.iter().copied().max().unwrap_or(1);
     let store = Store::open(path, journal.next_seq(), longest_secs)
         .map_err(|error| StartError::Refused(format!("data_dir: {error}")))?;
@@ -260,7 +264,7 @@ fn build(
 
     let endpoint = socket::Endpoint::new(Arc::clone(&hub), gate.origins.clone())
         .with_query_token(config.auth.allow_query_token);
-    tracing::debug!(%address, "every stage stands");
+    tracing::debug!(%address, node = %node.id, "every stage stands");
     let stopping = Arc::<AtomicBool>::default();
     let stages = Stages {
         rest: rest::Rest::new(ingest.clone(), limits::bodies(config)),
@@ -305,11 +309,10 @@ fn remember(journal: &Journal, config: &Config, clock: &Clock) -> Result<Arc<Ded
     Ok(dedupe)
 }
 
-fn hub_settings(config: &Config, windows: Vec<Arc<str>>) -> broadcast::Settings {
-    let node = config.node.name.clone().unwrap_or_else(host_name);
+fn hub_settings(config: &Config, node: &Node, windows: Vec<Arc<str>>) -> broadcast::Settings {
     broadcast::Settings {
         limits: limits::sockets(config),
-        ..broadcast::Settings::new(node, windows)
+        ..broadcast::Settings::new(&*node.name, windows)
     }
 }
 

@@ -1,0 +1,5 @@
+//! Several instances over Redis: who is there, what each counted, and which ids are taken.
+//!
+//! The only module that names redis. It decides nothing about numbers: the aggregator joins what is
+//! heard, ingest asks for claims. Without `cluster.redis_url` nothing of it runs. Redis being gone
+//! never stops an instance: it goes on with its own numbers and says so. Started by `app`.
