@@ -6,6 +6,7 @@
 //! filled them back from the journal. It never waits for readers or for the disk, and it never decides whether an event
 //! counts: that was decided when the event was journaled. Started by `app`.
 
+mod buckets;
 mod filler;
 mod history;
 mod looking_back;
