@@ -22,6 +22,7 @@ use super::handoff::Handoff;
 use super::holds::Hold;
 use super::index::Index;
 use super::segment::BlockFile;
+use super::spool::Spool;
 use super::{DamagedBlock, Fault, Options};
 use crate::clock::Clock;
 
@@ -171,6 +172,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) fault: watch::Sender<Option<Fault>>,
     pub(super) damaged: Mutex<Vec<DamagedBlock>>,
+    /// What waits for a store.
+    pub(super) spool: Spool,
     /// Says durably how far retention went; only retention writes it.
     pub(super) trim_mark: Mutex<BlockFile>,
     queue: Mutex<Queue>,
@@ -178,12 +181,6 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Whether it holds all it may keep while a store is away.
-    pub(super) fn spool_is_full(&self) -> bool {
-        let taken = self.counters.disk_bytes.load(Ordering::Relaxed);
-        self.options.spool_bytes.is_some_and(|bytes_max| taken > bytes_max)
-    }
-
     pub(super) fn new(
         options: Options,
         clock: Clock,
@@ -192,7 +189,9 @@ impl Shared {
         trim_mark: BlockFile,
     ) -> Self {
         let handoff = Handoff::new(next_seq, options.handoff_bytes);
+        let spool = Spool::new(options.spool_bytes);
         Self {
+            spool,
             options,
             clock,
             index: RwLock::new(index),
