@@ -11,6 +11,7 @@
 mod apply;
 mod finality;
 mod frame;
+mod joining;
 mod restore;
 mod through;
 
@@ -24,6 +25,7 @@ use pulseboard::window::{Point, Ticks, Window};
 
 use super::Settings;
 use super::history::WindowHistory;
+use super::joined::Joined;
 use crate::store::embedded::{Commit, FinalFrame, Position};
 
 /// Ticks that are kept as ticks, for fine history: two hours.
@@ -38,6 +40,8 @@ const AHEAD_MAX: i64 = 600;
 /// The state.
 pub(super) struct State {
     settings: Settings,
+    /// What peers counted besides, and what is shown of both; none without peers.
+    joined: Option<Box<Joined>>,
     /// Which events are counted.
     filter: Filter,
     /// Whether this is a filtered view's: it keeps no minutes, and nothing of it is stored.
@@ -168,6 +172,6 @@ impl State {
 pub(super) type Histories = Vec<WindowHistory>;
 
 /// The first tick that a history may hold.
-fn history_from(head: i64) -> i64 {
+pub(super) fn history_from(head: i64) -> i64 {
     head - HISTORY_TICKS as i64 + 1
 }

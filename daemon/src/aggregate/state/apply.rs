@@ -73,6 +73,7 @@ impl State {
             }
         }
         self.dirty.insert(tick);
+        self.mark_untold(tick);
         if is_framed {
             self.changed.insert(tick);
         }
@@ -90,6 +91,7 @@ impl State {
         let tick = event.arrival_tick().max(self.final_upto + 1).min(self.head + AHEAD_MAX);
         self.ticks.change(tick).totals.late += 1;
         self.dirty.insert(tick);
+        self.mark_untold(tick);
         if tick <= self.head {
             self.changed.insert(tick);
             for window in &mut self.head_windows {
@@ -133,6 +135,7 @@ impl State {
             let windows = self.settings.windows_secs.iter();
             self.final_windows = windows.map(|secs| Window::new(*secs, self.final_upto)).collect();
             debug_assert!(self.open_minute.is_none(), "nothing was final yet");
+            self.start_joining_at(self.final_upto);
         }
     }
 }
