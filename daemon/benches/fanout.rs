@@ -368,6 +368,7 @@ fn window(tick: i64) -> WindowFrame {
         last_event_at: Some(tick * 1_000 + 998),
         behind_ms: 0,
         nodes: Nodes { reporting: 1, expected: 1 },
+        notices: Vec::new(),
     };
     WindowFrame { window: "1s".into(), aggregate: Arc::new(aggregate), corrections: None }
 }

@@ -6,6 +6,8 @@
 //! filled them back from the journal. It never waits for readers or for the disk, and it never decides whether an event
 //! counts: that was decided when the event was journaled. Started by `app`.
 
+mod board;
+mod buckets;
 mod filler;
 mod history;
 mod joined;
@@ -42,6 +44,7 @@ use state::State;
 use view_worker::ViewWorker;
 use worker::Worker;
 
+pub use board::Board;
 pub use history::HistorySlice;
 pub use open_views::OpenError;
 pub use peers::{Counted, Heard, Peers};
@@ -63,6 +66,8 @@ pub struct Settings {
     pub routes_per_tick: usize,
     /// Filtered views open at a time, at the start.
     pub views: usize,
+    /// What frames say is not as it should be.
+    pub board: Board,
 }
 
 impl Default for Settings {
@@ -72,6 +77,7 @@ impl Default for Settings {
             grace_ms: 250,
             routes_per_tick: pulseboard::limits::ROUTES_PER_TICK,
             views: 64,
+            board: Board::default(),
         }
     }
 }

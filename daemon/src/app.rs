@@ -14,6 +14,7 @@ mod init_auth;
 mod keys;
 mod limits;
 mod node;
+mod notices;
 mod reload;
 mod stages;
 mod watchdog;
@@ -98,6 +99,7 @@ pub async fn run(loaded: Loaded) -> Result<(), StartError> {
         until(stopping),
     ));
     let upkeep = tokio::spawn(running.clone().upkeep(UPKEEP_EVERY));
+    let notices = tokio::spawn(running.clone().notices());
     let watchdog = tokio::spawn(watchdog::report(running.clone()));
     let reloader = Reloader::new(loaded.clone(), authority, running.clone());
     let mut reloading = tokio::spawn(reloader.on_signal(hangups));
@@ -108,6 +110,7 @@ pub async fn run(loaded: Loaded) -> Result<(), StartError> {
     };
     reloading.abort();
     upkeep.abort();
+    notices.abort();
     watchdog.abort();
     notify(&[sd_notify::NotifyState::Stopping]);
     running.stopping().store(true, Ordering::Relaxed);

@@ -9,7 +9,8 @@
 //!
 //! Rooms: [`block`] is the byte layout, [`segment`] the files, [`writer`] the one thread that
 //! writes, [`keeper`] merges beside it, [`start`] and [`recovery`] open, [`reader`], [`forward`]
-//! and [`tail`] read, [`retention`] lets go.
+//! and [`tail`] read, [`retention`] lets go, [`spool`] counts what
+//! waits for a store.
 
 mod block;
 mod disk;
@@ -22,6 +23,7 @@ mod reader;
 mod recovery;
 mod retention;
 mod segment;
+mod spool;
 mod start;
 mod tail;
 mod writer;
@@ -62,7 +64,8 @@ pub struct Options {
     pub max_bytes: u64,
     /// Events are kept this many days from their arrival. 7.
     pub events_days: u32,
-    /// The disk the journal may take while a store is away; past it appends are refused. None.
+    /// Bytes of events that may wait for a store; past it appends are refused. What was drained and
+    /// is still kept does not count. None.
     pub spool_bytes: Option<u64>,
     /// How long small blocks gather before they are merged, ms. 1,000.
     pub merge_after_ms: u64,
@@ -180,7 +183,9 @@ pub struct Stats {
     pub sync_ns: u64,
     /// Whether the last attempt to get more disk failed for want of space.
     pub disk_full: bool,
-    /// Whether it takes nothing until a store has drained it.
+    /// Bytes of blocks that hold what no store has drained yet; 0 without a limit.
+    pub waiting_bytes: u64,
+    /// Whether it takes nothing until a store has drained some of it.
     pub spool_full: bool,
     /// Damaged blocks known of.
     pub damaged_blocks: u64,
@@ -211,7 +216,7 @@ impl Journal {
     pub fn append(&self, batch: EventBatch) -> Result<Pending, AppendError> {
         debug_assert!(!batch.is_empty(), "an append has at least one event");
         let shared = &self.0.shared;
-        if shared.spool_is_full() {
+        if shared.spool.is_full() {
             return Err(AppendError::SpoolFull);
         }
         let block = block::encode::encode(&batch, false);
@@ -272,6 +277,16 @@ impl Journal {
         retention::enforce(&self.0.shared, &*self.0.disk, now_ms, floor_seq)
     }
 
+    /// A store has all events below `seq`: what waits is counted anew. Some us for a thousand blocks.
+    pub fn drained(&self, seq: u64) {
+        self.0.shared.spool.drained(&self.0.shared.index, seq);
+    }
+
+    /// Sets how many bytes may wait for a store from now on.
+    pub fn allow_waiting(&self, bytes_max: u64) {
+        self.0.shared.spool.set_bytes_max(bytes_max);
+    }
+
     /// Tells when the journal can no longer be written; the app then ends the process.
     pub fn fault(&self) -> watch::Receiver<Option<Fault>> {
         self.0.shared.fault.subscribe()
@@ -306,7 +321,8 @@ impl Journal {
             syncs: counters.syncs.load(Ordering::Relaxed),
             sync_ns: counters.sync_ns.load(Ordering::Relaxed),
             disk_full: counters.disk_full.load(Ordering::Relaxed),
-            spool_full: shared.spool_is_full(),
+            waiting_bytes: shared.spool.waiting(),
+            spool_full: shared.spool.is_full(),
             damaged_blocks: counters.damaged.load(Ordering::Relaxed),
             damaged: shared.damaged.lock().clone(),
             trimmed_events: counters.trimmed_events.load(Ordering::Relaxed),

@@ -11,7 +11,8 @@ use crate::limits::SUMMARY_VERSION;
 use crate::sketch::{DecodeError, Reader, Writer};
 use crate::wire::server::{Aggregate, Latency, Nodes, OtherRoutes, RouteRow};
 
-/// The bytes of a final frame. `behindMs` is not kept: nothing final is behind.
+/// The bytes of a final frame. `behindMs` is not kept, as nothing final is behind, and neither are
+/// notices: they are about now.
 pub fn encode_frame(frame: &Aggregate) -> Vec<u8> {
     let mut writer = Writer::default();
     let point = Point::of(frame);
@@ -107,6 +108,7 @@ pub fn decode_frame(bytes: &[u8], secs: u32, tick: i64) -> Result<Aggregate, Dec
         },
         behind_ms: 0,
         nodes: Nodes { reporting: reader.unsigned32()?, expected: reader.unsigned32()? },
+        notices: Vec::new(),
     };
     if reader.is_done() { Ok(frame) } else { Err(DecodeError::Damaged("end")) }
 }

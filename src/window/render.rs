@@ -8,10 +8,10 @@ use super::{Ticks, Window};
 use crate::limits::{TOP_ROUTES, TYPES_PER_TICK};
 use crate::sketch::LatencyBins;
 use crate::tick::{OTHER, TypeCounts, class_name};
-use crate::wire::server::{Aggregate, Latency, Nodes, OtherRoutes, RouteRow};
+use crate::wire::server::{Aggregate, Latency, Nodes, Notice, OtherRoutes, RouteRow};
 
 /// What an aggregate says besides the window's own numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Around {
     /// Time of the newest event up to the window's end, in it or before it, Unix ms.
     pub last_event_ms: Option<i64>,
@@ -19,11 +19,18 @@ pub struct Around {
     pub behind_ms: u64,
     /// Instances in it.
     pub nodes: Nodes,
+    /// What is not as it should be; nothing in what is looked back at.
+    pub notices: Vec<Notice>,
 }
 
 impl Default for Around {
     fn default() -> Self {
-        Self { last_event_ms: None, behind_ms: 0, nodes: Nodes { reporting: 1, expected: 1 } }
+        Self {
+            last_event_ms: None,
+            behind_ms: 0,
+            nodes: Nodes { reporting: 1, expected: 1 },
+            notices: Vec::new(),
+        }
     }
 }
 
@@ -56,6 +63,7 @@ impl Window {
             last_event_at: around.last_event_ms,
             behind_ms: around.behind_ms,
             nodes: around.nodes,
+            notices: around.notices.clone(),
         }
     }
 

@@ -210,6 +210,11 @@ pub struct Aggregate {
     pub behind_ms: u64,
     /// Instances in it.
     pub nodes: Nodes,
+    /// What is not as it should be with the instance that says this, now; absent when all is well.
+    /// At most [`Notice::MOST`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, ts(as = "Option<Vec<Notice>>", optional))]
+    pub notices: Vec<Notice>,
 }
 
 /// Latency over a window, ms. Quantiles within 1 % of the exact value; `max` is exact.
@@ -273,6 +278,68 @@ pub struct Nodes {
     pub reporting: u32,
     /// Alive.
     pub expected: u32,
+}
+
+/// A check of readiness that is not ok, for people who look at a dashboard. Numbers in it are
+/// rounded and change every few seconds at most.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Notice {
+    /// `journal`, `store`, `cluster`, `clock`.
+    pub check: String,
+    /// How bad it is.
+    pub level: NoticeLevel,
+    /// A few words, for where there is little room: at most [`Notice::BRIEF_BYTES`].
+    pub brief: String,
+    /// What is wrong and what to do: at most [`Notice::DETAIL_BYTES`].
+    pub detail: String,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "lowercase")]
+pub enum NoticeLevel {
+    /// Events are taken all the same.
+    Degraded,
+    /// Events are refused meanwhile.
+    Failed,
+}
+
+impl Notice {
+    /// Notices of one aggregate.
+    pub const MOST: usize = 8;
+    /// The longest `brief`.
+    pub const BRIEF_BYTES: usize = 40;
+    /// The longest `detail`.
+    pub const DETAIL_BYTES: usize = 300;
+
+    /// A notice, its texts cut to what they may have.
+    pub fn new(check: &str, level: NoticeLevel, brief: &str, detail: &str) -> Self {
+        Self {
+            check: check.to_owned(),
+            level,
+            brief: cut(brief, Self::BRIEF_BYTES),
+            detail: cut(detail, Self::DETAIL_BYTES),
+        }
+    }
+}
+
+/// As much of a text as fits, with an ellipsis where that is not all.
+fn cut(text: &str, bytes_max: usize) -> String {
+    const MORE: char = '…';
+    if text.len() <= bytes_max {
+        return text.to_owned();
+    }
+    let mut end = bytes_max - MORE.len_utf8();
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut short = text[..end].trim_end().to_owned();
+    short.push(MORE);
+    short
 }
 
 /// Columns of one length, one entry a tick: the value of the window that ends there. Null where
@@ -406,4 +473,19 @@ pub struct StoredEvent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(type = "Record<string, string | number | boolean>"))]
     pub props: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_notice_is_cut_between_characters() {
+        let long = "é".repeat(400);
+        let notice = Notice::new("store", NoticeLevel::Degraded, &long, &long);
+        assert!(notice.brief.len() <= Notice::BRIEF_BYTES && notice.brief.ends_with("é…"));
+        assert!(notice.detail.len() <= Notice::DETAIL_BYTES && notice.detail.ends_with("é…"));
+        let short = Notice::new("store", NoticeLevel::Failed, "MongoDB away", "as it is");
+        assert_eq!((&*short.brief, &*short.detail), ("MongoDB away", "as it is"));
+    }
 }

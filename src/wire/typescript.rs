@@ -5,8 +5,8 @@ use ts_rs::{Config, TS};
 
 use super::client::{ClientMessage, EventInput};
 use super::server::{
-    Ack, Aggregate, AuthState, Delta, ErrorMessage, History, Latency, Nodes, OtherRoutes,
-    Rejection, RouteRow, ServerMessage, Snapshot, StoredEvent, Welcome, WelcomeLimits,
+    Ack, Aggregate, AuthState, Delta, ErrorMessage, History, Latency, Nodes, Notice, NoticeLevel,
+    OtherRoutes, Rejection, RouteRow, ServerMessage, Snapshot, StoredEvent, Welcome, WelcomeLimits,
 };
 
 fn typescript() -> String {
@@ -28,6 +28,8 @@ fn typescript() -> String {
         RouteRow,
         OtherRoutes,
         Nodes,
+        Notice,
+        NoticeLevel,
         History,
         Ack,
         Rejection,

@@ -13,8 +13,10 @@ mod demo;
 mod packages;
 mod page;
 mod run;
+mod servers;
 mod service;
 mod test;
+mod tools;
 mod workspace;
 
 /// Work on Pulseboard.
@@ -31,6 +33,9 @@ enum Command {
     Demo(demo::Args),
     /// Everything that must hold before a change goes in; what `.ci/run` runs
     Test,
+    /// Fetch the servers and clients that tests use, and print where they are, for a shell:
+    /// eval "$(cargo xtask tools)"
+    Tools,
     /// Measure in release: ratios against ceilings, on this machine
     Bench(bench::Args),
     /// Work on the browser dashboard: Vite with a proxy to a daemon
@@ -41,6 +46,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
         Command::Test => test::run(),
+        Command::Tools => Ok(tools::print()),
         Command::Bench(args) => bench::run(&args),
         Command::Web(args) => page::develop(&args),
     };

@@ -1,7 +1,7 @@
 //! What the machine must have: found on the PATH, named with the package that brings it, and on a
 //! Debian machine where we are root and may, installed.
 //!
-//! Installs only for `cargo xtask test`; the other commands say what to install.
+//! Installs only for `cargo xtask test` and `cluster`; the other commands say what to install.
 
 use std::env;
 use std::ffi::OsString;
@@ -80,21 +80,38 @@ pub(crate) fn openssl() -> anyhow::Result<()> {
     which("openssl").map_or_else(|| apt_install(&["openssl"]), |_| Ok(()))
 }
 
-/// A folder whose `python3` has the `websockets` package, a client that is not ours, and beside it
-/// `schemathesis`, which holds the API's description against its answers.
-pub(crate) fn python() -> anyhow::Result<PathBuf> {
-    let has_it = |python: &Path| {
+/// A package of PyPI: what a program imports of it, and how pip is asked for it.
+pub(crate) type PythonPackage = (&'static str, &'static str);
+
+/// What tests use: clients of sockets and of MongoDB that are not ours, and `schemathesis`, which
+/// holds the API's description against its answers.
+pub(crate) const TESTS: &[PythonPackage] = &[
+    ("websockets.sync.client", "websockets>=13"),
+    ("schemathesis", "schemathesis>=4.32,<5"),
+    PYMONGO,
+];
+
+/// A client of MongoDB.
+pub(crate) const PYMONGO: PythonPackage = ("pymongo", "pymongo>=4.6,<5");
+
+/// A folder whose `python3` has these packages, with their programs beside it: the machine's own, or
+/// one under target/.
+pub(crate) fn python(wanted: &[PythonPackage]) -> anyhow::Result<PathBuf> {
+    let modules: Vec<&str> = wanted.iter().map(|(module, _)| *module).collect();
+    let has_them = |python: &Path| {
         let mut command = Command::new(python);
-        command.args(["-c", "import websockets.sync.client, schemathesis"]).stderr(Stdio::null());
-        let beside = python.with_file_name("schemathesis").is_file();
+        command.args(["-c", &format!("import {}", modules.join(", "))]).stderr(Stdio::null());
+        let beside =
+            !modules.contains(&"schemathesis") || python.with_file_name("schemathesis").is_file();
         beside && command.status().is_ok_and(|status| status.success())
     };
-    let own = workspace::target().join("python/bin/python3");
-    if let Some(found) = which("python3").into_iter().chain([own.clone()]).find(|path| has_it(path))
+    let venv = workspace::target().join("python");
+    let own = venv.join("bin/python3");
+    if let Some(found) =
+        which("python3").into_iter().chain([own.clone()]).find(|path| has_them(path))
     {
         return Ok(found.parent().expect("a file has a folder").to_owned());
     }
-    let venv = workspace::target().join("python");
     let make = || {
         let mut command = Command::new("python3");
         plainly(command.args(["-m", "venv", "--clear"]).arg(&venv))
@@ -104,7 +121,7 @@ pub(crate) fn python() -> anyhow::Result<PathBuf> {
         make()?;
     }
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    let packages = ["websockets>=13", "schemathesis>=4.32,<5"];
+    let packages = wanted.iter().map(|(_, package)| package);
     plainly(run::command(&own, &pip, &workspace::root()).args(packages))?;
     Ok(own.parent().expect("a file has a folder").to_owned())
 }
@@ -117,12 +134,12 @@ pub(crate) fn path_with(folder: &Path) -> OsString {
 }
 
 /// Installs Debian packages when we are root; else says what to type.
-fn apt_install(packages: &[&str]) -> anyhow::Result<()> {
+pub(crate) fn apt_install(packages: &[&str]) -> anyhow::Result<()> {
     let list = packages.join(" ");
     if !is_root() || which("apt-get").is_none() {
         bail!("missing: {}", how_to_get(&list, &format!("brew install {list}")));
     }
-    println!("installing {list}");
+    eprintln!("installing {list}");
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
         command.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq").args(arguments);
@@ -150,7 +167,7 @@ pub(crate) fn apt_unpack(package: &str, into: &Path) -> anyhow::Result<()> {
     if which("apt-get").is_none() || which("dpkg-deb").is_none() {
         bail!("missing: {package}, and without apt-get it cannot be fetched");
     }
-    println!("fetching {package}");
+    eprintln!("fetching {package}");
     let fetched = tempfile::tempdir()?;
     let download = || {
         let mut apt = run::command("apt-get", &["-qq", "download", package], fetched.path());

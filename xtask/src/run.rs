@@ -79,13 +79,18 @@ impl Steps {
 
     /// Leaves a step out and says so; where everything must run that is a failure.
     pub(crate) fn leave_out(&mut self, name: &str, why: &str) {
-        println!("\n── {name}\nnot run: {why}");
+        eprintln!("\n── {name}\nnot run: {why}");
         let outcome = if workspace::is_ci() {
             Outcome::Failed(format!("not run: {why}"))
         } else {
             Outcome::Skipped(why.to_owned())
         };
         self.done.push((name.to_owned(), outcome, Duration::ZERO));
+    }
+
+    /// Whether nothing failed or was left out so far.
+    pub(crate) fn all_ran(&self) -> bool {
+        self.done.iter().all(|(_, outcome, _)| matches!(outcome, Outcome::Passed))
     }
 
     /// Prints each step with its time, and the closing line `N passed, N failed`.

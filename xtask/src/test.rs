@@ -3,12 +3,11 @@
 //! Fetches what the tests need, then runs every check to its end, whatever the one before it said,
 //! and closes with `N passed, N failed`. What could not be run is said; with CI=true it is a failure.
 
-use std::env;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use crate::run::{Steps, cargo, npm, plainly};
-use crate::{packages, page, service, workspace};
+use crate::tools::Tools;
+use crate::{packages, page, service};
 
 /// Runs the checks.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
@@ -62,16 +61,8 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         Err(error) => steps.leave_out("service: nginx site", &format!("{error:#}")),
     }
 
-    // Some tests watch with a WebSocket client that is not ours, Python's `websockets`, or hold the
-    // API against its description, with `schemathesis`.
-    let python = packages::python().unwrap_or_else(|error| {
-        steps.leave_out("python: websockets, schemathesis", &format!("{error:#}"));
-        PathBuf::new()
-    });
-    if let Err(error) = packages::jq() {
-        steps.leave_out("recipes: jq", &format!("{error:#}"));
-    }
-    steps.step("rust: tests", || plainly(with_tools(&mut tests(), &python)));
+    let tools = Tools::get(&mut steps);
+    steps.step("rust: tests", || plainly(tools.tell(&mut tests())));
 
     if !page || !built {
         steps.leave_out("page: in a browser", "the page or the daemon was not built");
@@ -81,7 +72,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         Ok(chromium) => {
             let mut browser = npm(&["run", "--silent", "e2e"]);
             browser.env("CHROMIUM", chromium);
-            steps.step("page: in a browser", || plainly(with_tools(&mut browser, &python)));
+            steps.step("page: in a browser", || plainly(tools.tell(&mut browser)));
         }
         Err(error) => steps.leave_out("page: in a browser", &format!("{error:#}")),
     }
@@ -96,21 +87,4 @@ fn tests() -> Command {
     }
     println!("cargo-nextest is not installed: cargo test runs the tests instead");
     cargo(&["test", "--quiet", "--workspace", "--no-fail-fast"])
-}
-
-/// Tells tests where the programs are, and puts the Python that has `websockets` first.
-fn with_tools<'a>(command: &'a mut Command, python: &std::path::Path) -> &'a mut Command {
-    if !python.as_os_str().is_empty() {
-        command.env("PATH", packages::path_with(python));
-    }
-    // The settings of whoever runs the tests are not the tests' settings.
-    for (name, _) in env::vars_os() {
-        let ours = name.to_str().is_some_and(|name| name.starts_with("PULSEBOARD_"));
-        if ours && name != "PULSEBOARD_DATA" {
-            command.env_remove(name);
-        }
-    }
-    command
-        .env("PULSEBOARDD", workspace::program("pulseboardd"))
-        .env("PULSEBOARD", workspace::program("pulseboard"))
 }

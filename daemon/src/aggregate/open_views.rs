@@ -124,7 +124,9 @@ impl OpenViews {
         open.insert(&view, 1);
         drop(open);
         this.to_fill.notify_all();
-        closed.iter().for_each(|key| shared.peers.closed(key));
+        for key in closed {
+            shared.peers.closed(&key);
+        }
         shared.peers.opened(&view.filter);
         Ok(Watch { view, shared: Arc::clone(shared) })
     }
@@ -184,7 +186,9 @@ impl OpenViews {
             }
             is_watched || watched.for_peers
         });
-        closed.iter().for_each(|key| shared.peers.closed(key));
+        for key in closed {
+            shared.peers.closed(&key);
+        }
     }
 
     /// Takes the views that wait to be filled. When there are none, waits for one as long as `wait`.

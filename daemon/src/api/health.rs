@@ -2,6 +2,7 @@
 //!
 //! Readiness is 503 only when events cannot be taken; everything else that is wrong is `degraded`.
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
 use schemars::JsonSchema;
@@ -42,6 +43,9 @@ pub struct Readiness {
 pub struct Check {
     status: &'static str,
     detail: String,
+    /// The same in a few words, for a dashboard's badge; empty where it is ok.
+    #[serde(skip)]
+    brief: Cow<'static, str>,
 }
 
 #[derive(Debug, JsonSchema, Serialize)]
@@ -54,20 +58,25 @@ struct Checks {
 
 impl Check {
     fn ok(detail: impl Into<String>) -> Self {
-        Self { status: "ok", detail: detail.into() }
+        Self { status: "ok", detail: detail.into(), brief: Cow::Borrowed("") }
     }
 
-    fn degraded(detail: impl Into<String>) -> Self {
-        Self { status: "degraded", detail: detail.into() }
+    fn degraded(brief: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self { status: "degraded", detail: detail.into(), brief: brief.into() }
     }
 
-    fn failed(detail: impl Into<String>) -> Self {
-        Self { status: "failed", detail: detail.into() }
+    fn failed(brief: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self { status: "failed", detail: detail.into(), brief: brief.into() }
     }
 
     /// What there is to say.
     pub fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// The same in a few words; empty where all is well.
+    pub fn brief(&self) -> &str {
+        &self.brief
     }
 
     /// As a metric: 0 ok, 1 degraded, 2 failed.
@@ -102,20 +111,22 @@ impl Readiness {
 pub fn readiness(stages: &Stages) -> Readiness {
     let journal_stats = stages.journal.stats();
     let journal = if stages.stopping.load(Ordering::Relaxed) {
-        Check::failed("the daemon is stopping")
+        Check::failed("stopping", "the daemon is stopping")
     } else if stages.journal.fault().borrow().is_some() {
-        Check::failed("a sync failed; the daemon ends and must be started again")
+        Check::failed("disk failed", "a sync failed; the daemon ends and must be started again")
     } else if journal_stats.spool_full {
-        Check::failed("the journal has reached limits.spool_bytes; events are refused meanwhile")
+        Check::failed(
+            "spool full",
+            "the journal has reached limits.spool_bytes; events are refused meanwhile",
+        )
     } else if journal_stats.disk_full {
-        Check::failed("the disk is full; events are refused until there is room")
+        Check::failed("disk full", "the disk is full; events are refused until there is room")
     } else if stages.dedupe.horizon_ms(stages.clock.now_ms()) <= HORIZON_MS_MIN {
-        Check::failed("dedupe.max_ids are remembered and none is old enough to forget")
+        Check::failed("ids full", "dedupe.max_ids are remembered and none is old enough to forget")
     } else if journal_stats.damaged_blocks > 0 {
-        Check::degraded(format!(
-            "{} damaged blocks are set aside; the rest is readable",
-            journal_stats.damaged_blocks
-        ))
+        let damaged = journal_stats.damaged_blocks;
+        let detail = format!("{damaged} damaged blocks are set aside; the rest is readable");
+        Check::degraded("journal damaged", detail)
     } else {
         // No number: whoever asks has shown no token.
         Check::ok("events are written to disk")
@@ -124,19 +135,22 @@ pub fn readiness(stages: &Stages) -> Readiness {
     let behind_ms = views.behind_ms;
     let behind = format!("embedded; {} events, {behind_ms} ms behind", lag_events(stages));
     let store = if views.store_fails {
-        Check::degraded("the last commit failed and is tried again; the daemon's log says why")
+        let detail = "the last commit failed and is tried again; the daemon's log says why";
+        Check::degraded("store fails", detail)
     } else if behind_ms > BEHIND_MS {
-        Check::degraded(behind)
+        Check::degraded(format!("counting {} s behind", behind_ms / 1_000), behind)
     } else {
         Check::ok(behind)
     };
     let cluster = Check::ok("one instance");
     let clock = match stages.clock.status() {
         ClockStatus::Ok => Check::ok("wall and monotonic time agree"),
-        ClockStatus::Skewed { behind_ms } => Check::degraded(format!(
-            "skewed: the wall clock jumped back by {} s; monotonic time is kept",
-            behind_ms / 1_000
-        )),
+        ClockStatus::Skewed { behind_ms } => {
+            let secs = behind_ms / 1_000;
+            let detail =
+                format!("skewed: the wall clock jumped back by {secs} s; monotonic time is kept");
+            Check::degraded(format!("clock {secs} s off"), detail)
+        }
     };
     let checks = Checks { journal, store, cluster, clock };
     let refuses = checks.journal.status == "failed";

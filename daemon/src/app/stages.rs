@@ -20,9 +20,10 @@ use super::greeting::{Greeting, Tokens};
 use super::keys;
 use super::limits;
 use super::node::Node;
+use super::notices::Notices;
 use super::watchdog::Pulse;
 use super::wiring::{self, Counted, Log, Publisher, Sockets, Windows};
-use crate::aggregate::{self, window_name};
+use crate::aggregate::{self, Board, window_name};
 use crate::api::metrics::Metrics;
 use crate::api::{self, Stages};
 use crate::auth::Authority;
@@ -37,6 +38,8 @@ use crate::store::embedded::Store;
 
 /// How long sockets may take to say goodbye.
 const SOCKETS_WITHIN: Duration = Duration::from_secs(2);
+/// How often frames learn what is not as it should be.
+const NOTICES_EVERY: Duration = Duration::from_secs(1);
 
 /// A running daemon.
 #[derive(Clone)]
@@ -45,6 +48,7 @@ pub(super) struct Running {
     aggregator: Arc<aggregate::Handle>,
     endpoint: socket::Endpoint,
     gate: Gate,
+    board: Board,
     connections: server::Live,
     clock: Clock,
 }
@@ -176,6 +180,17 @@ impl Running {
         }
     }
 
+    /// Keeps what frames say is wrong up with readiness.
+    pub(super) async fn notices(self) {
+        let mut ticks = tokio::time::interval(NOTICES_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut notices = Notices::new(self.board.clone());
+        loop {
+            ticks.tick().await;
+            notices.look(&api::health::readiness(&self.stages), self.clock.elapsed());
+        }
+    }
+
     /// Says goodbye to every socket.
     pub(super) async fn close_sockets(&self) {
         self.stages.hub.close_all(pulseboard::wire::close::RESTART, SOCKETS_WITHIN).await;
@@ -251,7 +266,9 @@ fn build(
         grace_ms: config.general.frame_grace_ms as u64,
         routes_per_tick: config.limits.routes,
         views: config.limits.views,
+        board: Board::default(),
     };
+    let board = settings.board.clone();
     let source = Counted(journal.tail(store.applied_seq() + 1));
     let past = Arc::new(wiring::Kept(journal.clone()));
     let sink = Arc::new(Sockets { hub: Arc::clone(&hub), clock: clock.clone() });
@@ -288,6 +305,7 @@ fn build(
         aggregator: Arc::new(aggregator),
         endpoint,
         gate,
+        board,
         connections: server::Live::new(limits::connections(config)),
         clock: clock.clone(),
     };

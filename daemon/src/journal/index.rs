@@ -43,6 +43,8 @@ pub(super) struct InHead {
     pub(super) batch: Arc<EventBatch>,
     pub(super) arrival_ms: (i64, i64),
     pub(super) timestamp_ms: (i64, i64),
+    /// Bytes it takes in the head.
+    pub(super) bytes: u32,
 }
 
 impl InHead {
@@ -207,6 +209,16 @@ impl Index {
     /// The sequence after the highest held.
     pub(super) fn end_seq(&self) -> Option<u64> {
         self.before(u64::MAX).map(|found| found.end_seq())
+    }
+
+    /// Bytes of everything that holds `seq` or a sequence after it.
+    pub(super) fn bytes_from(&self, seq: u64) -> u64 {
+        let covering = self.blocks.range(..seq).next_back();
+        let covering = covering.filter(|(first, at)| **first + u64::from(at.count) > seq);
+        let blocks = covering.into_iter().chain(self.blocks.range(seq..));
+        let from = self.in_head.partition_point(|batch| batch.end_seq() <= seq);
+        let in_head = self.in_head.range(from..).map(|batch| u64::from(batch.bytes));
+        blocks.map(|(_, at)| u64::from(at.len)).sum::<u64>() + in_head.sum::<u64>()
     }
 
     /// The earliest arrival in the oldest thing held, Unix ms.

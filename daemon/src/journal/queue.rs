@@ -21,6 +21,7 @@ use super::block::encode::Encoded;
 use super::handoff::Handoff;
 use super::index::Index;
 use super::segment::BlockFile;
+use super::spool::Spool;
 use super::{DamagedBlock, Fault, Options};
 use crate::clock::Clock;
 
@@ -135,6 +136,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) fault: watch::Sender<Option<Fault>>,
     pub(super) damaged: Mutex<Vec<DamagedBlock>>,
+    /// What waits for a store.
+    pub(super) spool: Spool,
     /// Says durably how far retention went; only retention writes it.
     pub(super) trim_mark: Mutex<BlockFile>,
     queue: Mutex<Queue>,
@@ -142,12 +145,6 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Whether it holds all it may keep while a store is away.
-    pub(super) fn spool_is_full(&self) -> bool {
-        let taken = self.counters.disk_bytes.load(Ordering::Relaxed);
-        self.options.spool_bytes.is_some_and(|bytes_max| taken > bytes_max)
-    }
-
     pub(super) fn new(
         options: Options,
         clock: Clock,
@@ -156,7 +153,9 @@ impl Shared {
         trim_mark: BlockFile,
     ) -> Self {
         let handoff = Handoff::new(next_seq, options.handoff_bytes);
+        let spool = Spool::new(options.spool_bytes);
         Self {
+            spool,
             options,
             clock,
             index: RwLock::new(index),

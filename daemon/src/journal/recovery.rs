@@ -235,6 +235,7 @@ impl Recovered {
                             batch: Arc::new(batch),
                             arrival_ms: header.arrival_ms,
                             timestamp_ms: header.timestamp_ms,
+                            bytes: header.block_len() as u32,
                         });
                     }
                     Err(_) => holes.push(Hole {

@@ -313,17 +313,22 @@ impl Writer {
                 Written::Head { append, first_seq } => {
                     let header = &append.block.header;
                     bytes += append.block.bytes.len();
+                    self.shared.spool.add(append.block.bytes.len() as u64);
                     index.add_in_head(InHead {
                         first_seq: *first_seq,
                         batch: Arc::clone(&append.batch),
                         arrival_ms: header.arrival_ms,
                         timestamp_ms: header.timestamp_ms,
+                        bytes: append.block.bytes.len() as u32,
                     });
                 }
                 Written::Segment { append, at, offset, header } => {
                     bytes += header.block_len() as usize;
                     match append {
-                        Some(_) => index.add_block(at, *offset, header),
+                        Some(_) => {
+                            self.shared.spool.add(header.block_len());
+                            index.add_block(at, *offset, header);
+                        }
                         None => index.replace(at, *offset, header),
                     }
                 }

@@ -260,6 +260,7 @@ fn made_up(rng: &mut StdRng, window: &str, tick: i64, padding: usize) -> Aggrega
         last_event_at: (events > 0).then_some(tick * 1_000 + 5),
         behind_ms: 0,
         nodes: Nodes { reporting: 1, expected: 1 },
+        notices: Vec::new(),
     }
 }
 

@@ -308,7 +308,12 @@ behindMs: number,
 /**
  * Instances in it.
  */
-nodes: Nodes, };
+nodes: Nodes, 
+/**
+ * What is not as it should be with the instance that says this, now; absent when all is well.
+ * At most [`Notice::MOST`].
+ */
+notices?: Array<Notice>, };
 
 export type Latency = { 
 /**
@@ -377,6 +382,26 @@ reporting: number,
  * Alive.
  */
 expected: number, };
+
+export type Notice = { 
+/**
+ * `journal`, `store`, `cluster`, `clock`.
+ */
+check: string, 
+/**
+ * How bad it is.
+ */
+level: NoticeLevel, 
+/**
+ * A few words, for where there is little room: at most [`Notice::BRIEF_BYTES`].
+ */
+brief: string, 
+/**
+ * What is wrong and what to do: at most [`Notice::DETAIL_BYTES`].
+ */
+detail: string, };
+
+export type NoticeLevel = "degraded" | "failed";
 
 export type History = { 
 /**

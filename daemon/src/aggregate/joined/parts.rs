@@ -49,13 +49,11 @@ impl Parts {
         bytes: usize,
     ) -> usize {
         let part = Part { node, revision, summary, bytes };
-        match self.heard.iter_mut().find(|mine| mine.node == part.node) {
-            Some(mine) => std::mem::replace(mine, part).bytes,
-            None => {
-                self.heard.push(part);
-                0
-            }
+        if let Some(mine) = self.heard.iter_mut().find(|mine| mine.node == part.node) {
+            return std::mem::replace(mine, part).bytes;
         }
+        self.heard.push(part);
+        0
     }
 
     /// Bytes of what was heard, about.

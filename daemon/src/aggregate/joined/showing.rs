@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pulseboard::window::{Around, Point, Window};
-use pulseboard::wire::server::Aggregate;
+use pulseboard::wire::server::{Aggregate, Notice};
 
 use super::Joined;
 use crate::aggregate::state::{Histories, history_from};
@@ -35,9 +35,8 @@ impl Joined {
     }
 
     /// The windows at the head.
-    pub(crate) fn render(&mut self, behind_ms: u64) -> Vec<Aggregate> {
-        let last_event_ms = self.last_event_ms(self.head);
-        let around = Around { last_event_ms, behind_ms, nodes: self.nodes_at(self.head) };
+    pub(crate) fn render(&mut self, behind_ms: u64, notices: Vec<Notice>) -> Vec<Aggregate> {
+        let around = Around { behind_ms, notices, ..self.around(self.head) };
         let windows = self.head_windows.iter();
         windows.map(|window| window.render(&mut self.merged, &around)).collect()
     }

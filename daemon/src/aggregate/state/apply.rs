@@ -21,6 +21,7 @@ impl State {
         if self.is_new {
             self.start_at(batch.get(index).arrival_tick());
         }
+        self.changes.at(first_seq);
         // Events of one tick together: what is held of a tick is looked up once for all of them.
         let mut order = std::mem::take(&mut self.order);
         order.clear();
@@ -74,6 +75,7 @@ impl State {
         }
         self.dirty.insert(tick);
         self.mark_untold(tick);
+        self.changes.tick(tick);
         if is_framed {
             self.changed.insert(tick);
         }
@@ -92,6 +94,7 @@ impl State {
         self.ticks.change(tick).totals.late += 1;
         self.dirty.insert(tick);
         self.mark_untold(tick);
+        self.changes.tick(tick);
         if tick <= self.head {
             self.changed.insert(tick);
             for window in &mut self.head_windows {
@@ -103,6 +106,7 @@ impl State {
     }
 
     fn count_in_minute(&mut self, event: &EventRef<'_>) {
+        self.changes.minute(minute_of_event(event));
         let minute = self.minutes.entry(minute_of_event(event)).or_insert_with(|| {
             self.minutes_weight += 8;
             Arc::default()

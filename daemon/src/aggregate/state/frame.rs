@@ -66,7 +66,8 @@ impl State {
 
     fn render(&mut self, behind_ms: u64) -> Vec<pulseboard::wire::server::Aggregate> {
         let last_event_ms = self.last_event_ms(self.head);
-        let around = Around { last_event_ms, behind_ms, ..Around::default() };
+        let notices = self.settings.board.read();
+        let around = Around { last_event_ms, behind_ms, notices, ..Around::default() };
         let windows = self.head_windows.iter();
         windows.map(|window| window.render(&mut self.ticks, &around)).collect()
     }

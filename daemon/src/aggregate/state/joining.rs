@@ -1,6 +1,7 @@
 //! In a cluster what is shown is not this node's own count but what all instances counted: here the
 //! one is handed to the other, and asked instead of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pulseboard::wire::server::Nodes;
@@ -153,12 +154,12 @@ impl State {
         self.head = tick;
         self.changed.clear();
         joined.slide(tick);
-        let frames = joined.render(behind_ms);
+        let frames = joined.render(behind_ms, self.settings.board.read());
         for (history, frame) in histories.iter_mut().zip(&frames) {
             history.push(tick, Some(Point::of(frame)));
         }
         let windows = self.settings.windows_secs.len();
-        let mut corrected = std::mem::replace(&mut self.overdue, vec![Default::default(); windows]);
+        let mut corrected = std::mem::replace(&mut self.overdue, vec![BTreeSet::new(); windows]);
         joined.corrections(histories, &mut corrected);
         joined.settle();
         self.joined = Some(joined);
@@ -174,7 +175,10 @@ impl State {
     /// As [`State::standing`], of what is joined.
     pub(super) fn standing_joined(&mut self) -> Option<TickFrame> {
         let joined = self.joined.as_mut()?;
-        let windows = joined.render(0).into_iter().zip(&self.settings.windows_secs);
+        let windows = joined
+            .render(0, self.settings.board.read())
+            .into_iter()
+            .zip(&self.settings.windows_secs);
         let windows = windows.map(|(frame, secs)| WindowFrame {
             window: crate::aggregate::window_name(*secs),
             aggregate: Arc::new(frame),

@@ -1,6 +1,8 @@
 //! Several instances that are dealt a stream show, each of them, what one shows that is given all of
 //! it, whatever is lost, late, repeated and out of order between them.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use pulseboard::filter::Filter;
 use pulseboard::route::Normaliser;
@@ -294,7 +296,7 @@ fn what_is_too_old_too_new_or_from_too_many_is_refused_and_counted() {
     let mut state = cluster.nodes[0].shared.state.lock();
     let heard = |tick: i64, node: usize| crate::aggregate::Heard {
         node: format!("{node}").into(),
-        counted: crate::aggregate::Counted { tick, revision: 1, summary: Default::default() },
+        counted: crate::aggregate::Counted { tick, revision: 1, summary: Arc::default() },
     };
     state.hear(vec![heard(head - 400, 1), heard(head + 60, 1), heard(head, 1)], head);
     assert_eq!(state.heard_stats().0, 2);
