@@ -35,7 +35,7 @@ use crate::ingest::{self, Dedupe, Fingerprinter, Ingest, rest, socket};
 use crate::journal::{self, Journal, OsDisk, Trimmed};
 use crate::server;
 use crate::store::embedded::Store;
-use crate::store::mongodb::{self, Mongo};
+use crate::store::mongodb::{Mongo, Settings as SharedStore};
 
 /// How long sockets may take to say goodbye.
 const SOCKETS_WITHIN: Duration = Duration::from_secs(2);
@@ -81,7 +81,7 @@ impl Running {
     /// Starts every stage. Long reading happens here; nothing is served before it returns.
     pub(super) async fn start(
         config: &Config,
-        store: Option<mongodb::Settings>,
+        store: Option<SharedStore>,
         data_dir: &DataDir,
         clock: &Clock,
         authority: &Authority,
@@ -212,7 +212,7 @@ impl Running {
 
 fn build(
     config: &Config,
-    shared_store: Option<mongodb::Settings>,
+    shared_store: Option<SharedStore>,
     path: &std::path::Path,
     clock: &Clock,
     authority: Authority,
