@@ -16,6 +16,7 @@ mod limits;
 mod node;
 mod notices;
 mod reload;
+mod shared_store;
 mod stages;
 mod watchdog;
 mod wiring;

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Stages;
 use crate::clock::Status as ClockStatus;
+use crate::store::drain::Drain;
 
 /// The dedupe horizon never goes below this, ms: at it, new ids are refused.
 const HORIZON_MS_MIN: i64 = 65_000;
@@ -133,8 +134,18 @@ pub fn readiness(stages: &Stages) -> Readiness {
     };
     let views = stages.views.stats();
     let behind_ms = views.behind_ms;
-    let behind = format!("embedded; {} events, {behind_ms} ms behind", lag_events(stages));
-    let store = if views.store_fails {
+    let drain = stages.drain.as_ref().map(Drain::stats);
+    let behind = match &drain {
+        Some(drain) => {
+            let (events, ms) = (drain.lag_events, drain.lag_seconds * 1e3);
+            format!("MongoDB; {events} events, {ms:.0} ms behind")
+        }
+        None => format!("embedded; {} events, {behind_ms} ms behind", lag_events(stages)),
+    };
+    let problem = drain.as_ref().and_then(|drain| Some((drain.brief(), drain.problem()?)));
+    let store = if let Some((brief, problem)) = problem {
+        Check::degraded(brief, problem)
+    } else if views.store_fails {
         let detail = "the last commit failed and is tried again; the daemon's log says why";
         Check::degraded("store fails", detail)
     } else if behind_ms > BEHIND_MS {

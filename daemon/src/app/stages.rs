@@ -21,6 +21,7 @@ use super::keys;
 use super::limits;
 use super::node::Node;
 use super::notices::Notices;
+use super::shared_store;
 use super::watchdog::Pulse;
 use super::wiring::{self, Counted, Log, Publisher, Sockets, Windows};
 use crate::aggregate::{self, Board, window_name};
@@ -34,12 +35,16 @@ use crate::gate::{self, Gate};
 use crate::ingest::{self, Dedupe, Fingerprinter, Ingest, rest, socket};
 use crate::journal::{self, Journal, OsDisk, Trimmed};
 use crate::server;
+use crate::store::drain::Drain;
 use crate::store::embedded::Store;
 
 /// How long sockets may take to say goodbye.
 const SOCKETS_WITHIN: Duration = Duration::from_secs(2);
 /// How often frames learn what is not as it should be.
 const NOTICES_EVERY: Duration = Duration::from_secs(1);
+
+/// How long events may go to the shared store when everything else has stopped.
+const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 
 /// A running daemon.
 #[derive(Clone)]
@@ -133,6 +138,9 @@ impl Running {
         stages.rest.reload(limits::bodies(config));
         stages.views.allow_views(config.limits.views);
         stages.hub.reload(limits::sockets(config));
+        if stages.drain.is_some() {
+            stages.journal.allow_waiting(config.limits.spool_bytes);
+        }
     }
 
     /// What holds for every connection.
@@ -164,8 +172,10 @@ impl Running {
             }
             let this = self.clone();
             let swept = tokio::task::spawn_blocking(move || {
-                let applied = this.stages.views.stats().stored_seq;
-                this.stages.journal.enforce_retention(this.clock.now_ms(), applied + 1)
+                let counted = this.stages.views.stats().stored_seq + 1;
+                let drained = this.stages.drain.as_ref().map_or(u64::MAX, Drain::floor_seq);
+                let floor_seq = counted.min(drained);
+                this.stages.journal.enforce_retention(this.clock.now_ms(), floor_seq)
             });
             match swept.await {
                 Ok(Ok(Trimmed { events: 0, .. })) => {}
@@ -196,15 +206,27 @@ impl Running {
         self.stages.hub.close_all(pulseboard::wire::close::RESTART, SOCKETS_WITHIN).await;
     }
 
-    /// Syncs the journal, counts what is left and commits it.
+    /// Syncs the journal, counts what is left and commits it; then brings over to the shared store
+    /// what can be brought in a short while.
     pub(super) async fn drain(self) -> Kept {
+        let drain = self.stages.drain.clone();
         let drained = tokio::task::spawn_blocking(move || {
             let events = self.stages.journal.stats().events;
             self.stages.journal.clone().close();
             self.aggregator.stop();
             Kept { events }
         });
-        drained.await.unwrap_or(Kept { events: 0 })
+        let kept = drained.await.unwrap_or(Kept { events: 0 });
+        if let Some(drain) = drain {
+            match drain.stop(DRAIN_WITHIN).await {
+                0 => tracing::info!("every event is in MongoDB"),
+                waiting => tracing::warn!(
+                    waiting,
+                    "events stay in the journal, and go to MongoDB when the daemon runs again"
+                ),
+            }
+        }
+        kept
     }
 }
 
@@ -216,11 +238,7 @@ fn build(
     address: SocketAddr,
 ) -> Result<(Running, Greeting), StartError> {
     let metrics = Metrics::install().map_err(|error| StartError::Failed(error.to_string()))?;
-    let options = journal::Options {
-        max_bytes: config.retention.max_bytes,
-        events_days: config.retention.events_days as u32,
-        ..journal::Options::new(path.join("journal"))
-    };
+    let options = shared_store::journal_options(config, path);
     let (journal, recovery) = journal::open(Arc::new(OsDisk), options, clock.clone())
         .map_err(|error| StartError::Refused(format!("data_dir: {error}")))?;
     let greeting = Greeting {
@@ -229,6 +247,7 @@ fn build(
         oldest_age_ms: recovery.oldest_arrival_ms.map(|oldest| clock.now_ms() - oldest),
         cut_bytes: recovery.cut_bytes,
         damaged_blocks: recovery.damaged.len(),
+        store: shared_store::name(config),
         tokens: authority
             .algorithm()
             .map(|algorithm| Tokens { algorithm, file: keys::file(config) }),
@@ -275,6 +294,10 @@ fn build(
     let aggregator = aggregate::spawn(source, past, clock.clone(), settings, store, sink)
         .map_err(|error| StartError::Failed(error.to_string()))?;
     let views = aggregator.views();
+    let mongo = shared_store::connect(config, clock)?;
+    let drain = mongo
+        .as_ref()
+        .map(|mongo| shared_store::drain(config, path, &node, mongo, &journal, &views, clock));
     let normaliser = Arc::new(normaliser);
     let read_side = Windows { views: views.clone(), normaliser: Arc::clone(&normaliser) };
     hub.attach(Arc::new(read_side));
@@ -289,6 +312,7 @@ fn build(
         dedupe,
         journal,
         views,
+        drain,
         hub,
         clock: clock.clone(),
         normaliser,

@@ -59,7 +59,8 @@ impl Kept {
                 "written" => kept.written_seq = words.next()?.parse().ok()?,
                 "whole_from_ms" => kept.whole_from_ms = words.next()?.parse().ok()?,
                 "recount" => {
-                    kept.recounts.push((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+                    let bucket = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+                    kept.recounts.push(bucket);
                 }
                 "end" => return Some(kept),
                 _ => return None,

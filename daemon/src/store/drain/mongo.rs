@@ -74,7 +74,9 @@ impl Sink for MongoSink {
     fn insert(&self, documents: Arc<Vec<RawDocumentBuf>>, which: Vec<u32>) -> Doing<Answer> {
         self.call(async move |store| {
             let mut array = RawArrayBuf::new();
-            which.iter().for_each(|index| array.push(&*documents[*index as usize]));
+            for index in &which {
+                array.push(&*documents[*index as usize]);
+            }
             let mut command = rawdoc! { "insert": EVENTS, "ordered": false };
             command.append(cstr!("writeConcern"), write_concern());
             command.append(cstr!("documents"), array);

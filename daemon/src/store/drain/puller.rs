@@ -108,6 +108,13 @@ impl Puller {
                 break;
             }
         }
+        if documents.is_empty()
+            && let Some(tail) = &self.tail
+        {
+            // What lies between is not in the journal any more, or hidden.
+            batch.end_seq = tail.next_seq().max(batch.from_seq);
+            self.next_seq = batch.end_seq;
+        }
         batch.documents = Arc::new(documents);
         (batch, closed)
     }

@@ -30,7 +30,9 @@ pub(super) struct Recounts(BTreeMap<(u32, i64), Waiting>);
 impl Recounts {
     pub(super) fn of(buckets: &[(u32, i64)], need: u64) -> Self {
         let mut recounts = Self::default();
-        buckets.iter().for_each(|bucket| recounts.mark(*bucket, need));
+        for bucket in buckets {
+            recounts.mark(*bucket, need);
+        }
         recounts
     }
 
