@@ -264,6 +264,7 @@ fn build(
         limits: limits::events(config),
         import_age_ms_max: config.import.max_age.map(|age| age.as_millis() as i64),
         routes: normaliser.clone(),
+        claims: None,
     };
     let log = Arc::new(Log(journal.clone()));
     let ingest = Ingest::new(clock.clone(), log, Arc::clone(&dedupe), fingerprints, options);
@@ -291,7 +292,8 @@ fn build(
     let source = Counted(journal.tail(store.applied_seq() + 1));
     let past = Arc::new(wiring::Kept(journal.clone()));
     let sink = Arc::new(Sockets { hub: Arc::clone(&hub), clock: clock.clone() });
-    let aggregator = aggregate::spawn(source, past, clock.clone(), settings, store, sink)
+    let peers = Arc::new(());
+    let aggregator = aggregate::spawn(source, past, clock.clone(), settings, store, peers, sink)
         .map_err(|error| StartError::Failed(error.to_string()))?;
     let views = aggregator.views();
     let mongo = shared_store::connect(config, clock)?;

@@ -83,8 +83,8 @@ impl Bucket<'_> {
             document.append(cstr!("recounted"), true);
         }
         self.append_values(&mut document);
-        document.append(cstr!("summary"), &binary(self.summary.totals.encode()));
-        document.append(cstr!("routeSummary"), &binary(routes(&self.summary.routes)));
+        document.append(cstr!("summary"), binary(self.summary.totals.encode()));
+        document.append(cstr!("routeSummary"), binary(routes(&self.summary.routes)));
         if i64::from(self.window_secs) != MINUTE {
             let expires = DateTime::from_millis(start_ms + length_ms + FINE_KEPT_MS);
             document.append(cstr!("expireAt"), expires);
@@ -104,8 +104,8 @@ impl Bucket<'_> {
         if let Some(rate) = values.error_rate {
             document.append(cstr!("errorRate"), rate);
         }
-        document.append(cstr!("statusClasses"), &counts(&values.status_classes));
-        document.append(cstr!("types"), &counts(&values.types));
+        document.append(cstr!("statusClasses"), counts(&values.status_classes));
+        document.append(cstr!("types"), counts(&values.types));
         if let Some(latency) = &values.latency_ms {
             let mut inner = RawDocumentBuf::new();
             inner.append(cstr!("count"), latency.count as i64);
@@ -210,7 +210,8 @@ mod tests {
         let mut batch = EventBatch::default();
         for nth in 0..routes * 2 {
             // A hash, which does not shrink.
-            let mixed = ((nth as u128 / 2) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+            let mixed =
+                ((nth as u128 / 2) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
             let route = batch.add_text(&format!("/route/{mixed:032x}"));
             let kind = batch.add_text("page\0view");
             let user_id = batch.add_text(&format!("u{}", nth % 7));

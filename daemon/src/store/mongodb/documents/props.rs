@@ -4,7 +4,7 @@
 //! all others are doubles. Each reads back as it was.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr as _;
 
 use mongodb::bson::raw::{CStr, RawBsonRef};
@@ -15,7 +15,8 @@ use super::DocumentError;
 
 /// The document; `None` for a key that no document can have: one with a NUL in it.
 pub(super) fn to_document(json: &str) -> Option<RawDocumentBuf> {
-    let mut parser = serde_json::Deserializer::from_str(json);
+    // Reads every double exactly.
+    let mut parser = sonic_rs::Deserializer::from_str(json);
     parser.deserialize_map(Props).ok()
 }
 
@@ -126,8 +127,9 @@ pub(super) fn to_text(document: &RawDocument) -> Result<String, DocumentError> {
             RawBsonRef::Int64(number) => json.push_str(&number.to_string()),
             RawBsonRef::Decimal128(number) => json.push_str(&number.to_string()),
             RawBsonRef::Double(number) if number.is_finite() => {
-                // Debug is the shortest text that reads back as the same double.
-                json.push_str(&format!("{number:?}"));
+                // Debug is the shortest text that reads back as the same double, and a text takes
+                // what is written to it.
+                let _ = write!(json, "{number:?}");
             }
             _ => return Err(DocumentError::Field("props")),
         }
