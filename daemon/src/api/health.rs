@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::Stages;
 use crate::clock::Status as ClockStatus;
-use crate::store::drain::Drain;
+use crate::store::drain::{self, Drain};
+use crate::store::mongodb::{Mongo, State};
 
 /// The dedupe horizon never goes below this, ms: at it, new ids are refused.
 const HORIZON_MS_MIN: i64 = 65_000;
@@ -138,13 +139,13 @@ pub fn readiness(stages: &Stages) -> Readiness {
     let behind = match &drain {
         Some(drain) => {
             let (events, ms) = (drain.lag_events, drain.lag_seconds * 1e3);
-            format!("MongoDB; {events} events, {ms:.0} ms behind")
+            format!("mongodb; {events} events, {ms:.0} ms behind")
         }
         None => format!("embedded; {} events, {behind_ms} ms behind", lag_events(stages)),
     };
-    let problem = drain.as_ref().and_then(|drain| Some((drain.brief(), drain.problem()?)));
-    let store = if let Some((brief, problem)) = problem {
-        Check::degraded(brief, problem)
+    let shared = stages.mongo.as_ref().zip(drain.as_ref());
+    let store = if let Some(check) = shared.and_then(|(mongo, drain)| shared_store(mongo, drain)) {
+        check
     } else if views.store_fails {
         let detail = "the last commit failed and is tried again; the daemon's log says why";
         Check::degraded("store fails", detail)
@@ -170,6 +171,30 @@ pub fn readiness(stages: &Stages) -> Readiness {
         ready.status = "degraded";
     }
     ready
+}
+
+/// What is wrong with the shared store, if anything is.
+fn shared_store(mongo: &Mongo, drain: &drain::Stats) -> Option<Check> {
+    let waiting = drain.waiting();
+    match mongo.state() {
+        State::Ready(ready) => {
+            if let Some((brief, problem)) = drain.problem() {
+                return Some(Check::degraded(brief, problem));
+            }
+            let differs = ready.differs.first()?;
+            Some(Check::degraded("store changed", differs.clone()))
+        }
+        State::Connecting => {
+            let detail = format!("{}: not connected yet; {waiting}", mongo.settings().key);
+            Some(Check::degraded("store away", detail))
+        }
+        State::Unreachable { reason, .. } => {
+            Some(Check::degraded("store away", format!("{reason}; {waiting}")))
+        }
+        State::Refused { reason } => {
+            Some(Check::degraded("store refused", format!("{reason}; {waiting}")))
+        }
+    }
 }
 
 /// Acknowledged events that are not counted yet.

@@ -1,78 +1,75 @@
-//! The shared store as the settings have it: MongoDB and the drain that fills it, or neither.
+//! From the settings to the shared store; and `pulseboardd --setup-store`, which makes what is needed
+//! there and says what it made.
+//!
+//! Overwrites nothing. A daemon that runs does the same whenever it connects.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::StartError;
-use super::node::Node;
-use crate::aggregate::Views;
 use crate::clock::Clock;
-use crate::config::{Config, StoreKind};
-use crate::journal::{self, Journal};
-use crate::store::drain::{self, Drain};
-use crate::store::mongodb::{Mongo, Settings};
+use crate::config::{ConfigError, Loaded, StoreKind};
+use crate::store::mongodb::{Mongo, Settings, State};
 
-const DAY_MS: i64 = 24 * 3_600_000;
+/// How long `--setup-store` tries.
+const TRIED_FOR: Duration = Duration::from_secs(30);
 
-/// Whether there is one.
-pub(super) fn is_configured(config: &Config) -> bool {
-    config.store.kind == StoreKind::Mongodb
-}
-
-/// What the greeting calls it.
-pub(super) fn name(config: &Config) -> &'static str {
-    if is_configured(config) { "mongodb, with the journal in front of it" } else { "embedded" }
-}
-
-/// How the journal is kept: as the store of events itself, or as the spool in front of one.
-pub(super) fn journal_options(config: &Config, data_dir: &Path) -> journal::Options {
-    let options = journal::Options::new(data_dir.join("journal"));
-    if is_configured(config) {
-        // What is drained goes after its two hours, whatever space there is.
-        let spool_bytes = Some(config.limits.spool_bytes);
-        journal::Options { max_bytes: 0, events_days: u32::MAX, spool_bytes, ..options }
-    } else {
-        let events_days = config.retention.events_days as u32;
-        journal::Options { max_bytes: config.retention.max_bytes, events_days, ..options }
+/// What the shared store is told; `None` for the embedded one.
+pub(super) fn settings(loaded: &Loaded) -> Result<Option<Settings>, ConfigError> {
+    match loaded.config.store.kind {
+        StoreKind::Embedded => Ok(None),
+        StoreKind::Mongodb => mongodb(loaded).map(Some),
     }
 }
 
-/// Begins to connect.
-pub(super) fn connect(config: &Config, clock: &Clock) -> Result<Option<Mongo>, StartError> {
-    if !is_configured(config) {
-        return Ok(None);
-    }
-    let key = "store.mongodb.uri";
-    let uri = config.mongodb.uri.as_ref().map(|uri| uri.expose().to_owned());
+fn mongodb(loaded: &Loaded) -> Result<Settings, ConfigError> {
+    let config = &loaded.config;
+    let key = loaded.mongodb_key();
+    let Some(uri) = &config.mongodb.uri else {
+        let problem = "is not set; it looks like mongodb://HOST:27017/pulseboard";
+        return Err(loaded.refusal(key, problem));
+    };
     let settings = Settings {
-        uri: uri.unwrap_or_default(),
+        uri: uri.expose().to_owned(),
         key,
         max_pool: config.mongodb.max_pool as u32,
         events_days: config.retention.events_days as u32,
         aggregates_days: config.retention.aggregates_days as u32,
     };
-    let opened = Mongo::open(settings, clock.clone());
-    opened.map(Some).map_err(|error| StartError::Refused(format!("{key} {error}")))
+    settings.check().map_err(|error| loaded.refusal(key, error.to_string()))?;
+    Ok(settings)
 }
 
-/// Begins to drain.
-pub(super) fn drain(
-    config: &Config,
-    data_dir: &Path,
-    node: &Node,
-    mongo: &Mongo,
-    journal: &Journal,
-    views: &Views,
-    clock: &Clock,
-) -> Drain {
-    let settings = drain::Settings {
-        data_dir: data_dir.to_path_buf(),
-        node: Arc::clone(&node.id),
-        node_name: Arc::clone(&node.name),
-        windows_secs: config.general.windows.iter().map(|window| window.secs).collect(),
-        debounce: Duration::from_millis(config.store.debounce_ms as u64),
-        events_kept_ms: config.retention.events_days as i64 * DAY_MS,
+/// Makes what is needed in the shared store; what to print.
+pub async fn setup_store(loaded: &Loaded) -> Result<String, StartError> {
+    let refused = |error: ConfigError| StartError::Refused(error.to_string());
+    let settings = mongodb(loaded).map_err(refused)?;
+    let opened = Mongo::open(settings, Clock::system());
+    let mongo =
+        opened.map_err(|error| refused(loaded.refusal(loaded.mongodb_key(), error.to_string())))?;
+    let mut watch = mongo.watch();
+    // A primary may be being elected.
+    let settled = watch.wait_for(|state| matches!(state, State::Ready(_) | State::Refused { .. }));
+    let settled = tokio::time::timeout(TRIED_FOR, settled).await;
+    let state = match settled {
+        Ok(Ok(state)) => state.clone(),
+        _ => mongo.state(),
     };
-    Drain::start(settings, mongo, journal.clone(), Arc::new(views.clone()), clock.clone())
+    match state {
+        State::Ready(ready) => {
+            let lines = ready.report.iter().chain(&ready.notes).chain(&ready.differs);
+            let lines: Vec<&str> = lines.map(String::as_str).collect();
+            let name = ready.database.name();
+            let version = &ready.version;
+            let text = lines.join("\n");
+            if ready.differs.is_empty() {
+                Ok(format!("MongoDB {version}, database {name}\n{text}\n"))
+            } else {
+                Err(StartError::Failed(ready.differs.join("; ")))
+            }
+        }
+        State::Refused { reason } | State::Unreachable { reason, .. } => {
+            Err(StartError::Failed(reason.to_string()))
+        }
+        State::Connecting => Err(StartError::Failed("the store did not answer".to_owned())),
+    }
 }

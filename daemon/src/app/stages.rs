@@ -15,13 +15,13 @@ use pulseboard::route::Normaliser;
 use super::StartError;
 use super::changes::Changes;
 use super::data_dir::DataDir;
+use super::draining;
 use super::edge;
 use super::greeting::{Greeting, Tokens};
 use super::keys;
 use super::limits;
 use super::node::Node;
 use super::notices::Notices;
-use super::shared_store;
 use super::watchdog::Pulse;
 use super::wiring::{self, Counted, Log, Publisher, Sockets, Windows};
 use crate::aggregate::{self, Board, window_name};
@@ -37,6 +37,7 @@ use crate::journal::{self, Journal, OsDisk, Trimmed};
 use crate::server;
 use crate::store::drain::Drain;
 use crate::store::embedded::Store;
+use crate::store::mongodb::{Mongo, Settings as SharedStore};
 
 /// How long sockets may take to say goodbye.
 const SOCKETS_WITHIN: Duration = Duration::from_secs(2);
@@ -85,6 +86,7 @@ impl Running {
     /// Starts every stage. Long reading happens here; nothing is served before it returns.
     pub(super) async fn start(
         config: &Config,
+        store: Option<SharedStore>,
         data_dir: &DataDir,
         clock: &Clock,
         authority: &Authority,
@@ -95,7 +97,7 @@ impl Running {
         let (clock, runtime) = (clock.clone(), tokio::runtime::Handle::current());
         let started = tokio::task::spawn_blocking(move || {
             let _inside = runtime.enter();
-            build(&config, &path, &clock, authority, address)
+            build(&config, store, &path, &clock, authority, address)
         });
         started.await.map_err(|error| StartError::Failed(error.to_string()))?
     }
@@ -232,13 +234,14 @@ impl Running {
 
 fn build(
     config: &Config,
+    shared_store: Option<SharedStore>,
     path: &std::path::Path,
     clock: &Clock,
     authority: Authority,
     address: SocketAddr,
 ) -> Result<(Running, Greeting), StartError> {
     let metrics = Metrics::install().map_err(|error| StartError::Failed(error.to_string()))?;
-    let options = shared_store::journal_options(config, path);
+    let options = draining::journal_options(config, path);
     let (journal, recovery) = journal::open(Arc::new(OsDisk), options, clock.clone())
         .map_err(|error| StartError::Refused(format!("data_dir: {error}")))?;
     let greeting = Greeting {
@@ -247,11 +250,15 @@ fn build(
         oldest_age_ms: recovery.oldest_arrival_ms.map(|oldest| clock.now_ms() - oldest),
         cut_bytes: recovery.cut_bytes,
         damaged_blocks: recovery.damaged.len(),
-        store: shared_store::name(config),
         tokens: authority
             .algorithm()
             .map(|algorithm| Tokens { algorithm, file: keys::file(config) }),
+        store: if shared_store.is_some() { "mongodb" } else { "embedded" },
     };
+
+    // Begins to connect, and is not waited for.
+    let mongo = shared_store.map(|settings| Mongo::open(settings, clock.clone())).transpose();
+    let mongo = mongo.map_err(|error| StartError::Refused(error.to_string()))?;
 
     let dedupe = remember(&journal, config, clock)?;
     let fingerprints = Fingerprinter::open(path)
@@ -296,10 +303,9 @@ fn build(
     let aggregator = aggregate::spawn(source, past, clock.clone(), settings, store, peers, sink)
         .map_err(|error| StartError::Failed(error.to_string()))?;
     let views = aggregator.views();
-    let mongo = shared_store::connect(config, clock)?;
     let drain = mongo
         .as_ref()
-        .map(|mongo| shared_store::drain(config, path, &node, mongo, &journal, &views, clock));
+        .map(|mongo| draining::start(config, path, &node, mongo, &journal, &views, clock));
     let normaliser = Arc::new(normaliser);
     let read_side = Windows { views: views.clone(), normaliser: Arc::clone(&normaliser) };
     hub.attach(Arc::new(read_side));
@@ -313,6 +319,7 @@ fn build(
         ingest,
         dedupe,
         journal,
+        mongo,
         views,
         drain,
         hub,

@@ -198,7 +198,7 @@ sections! {
         /// Connection string; the database is the one it names, else pulseboard.
         uri: Hidden = "" flag "mongodb-uri" "URI";
         /// A file that holds the connection string, so that its password is in no other place.
-        uri_file: File = "" later "MongoDB";
+        uri_file: File = "";
         /// Most connections at a time.
         max_pool: Count = "16" [1..=1_000];
     }
@@ -309,8 +309,8 @@ sections! {
         events_days: Count = "7" [1..=36_500];
         /// Disk the raw events may take. Past it the oldest go.
         max_bytes: Bytes = "20 GiB" [64 * MIB..=1024 * TIB];
-        /// Days minute aggregates are kept; 0 keeps them for ever.
-        aggregates_days: Count = "0" [0..=36_500] later "an end for aggregates";
+        /// Days minute aggregates are kept in MongoDB; 0 keeps them for ever.
+        aggregates_days: Count = "0" [0..=36_500];
     }
 
     /// What arrives by import.

@@ -102,51 +102,36 @@ pub struct Stats {
     pub recounts_waiting: u64,
     /// Buckets counted from the stored events, since start.
     pub recounted: u64,
-    /// Why the store cannot be reached or used, while it cannot.
-    pub away: Option<String>,
     /// Why the store does not take what it is sent, while it does not.
     pub last_error: Option<String>,
-    /// What somebody changed in the store, if anything.
-    pub differs: Option<String>,
     /// Another process writes under this node's id: what to do about it.
     pub clash: Option<String>,
 }
 
 impl Stats {
-    /// What is wrong, as a sentence, if anything is.
-    pub fn problem(&self) -> Option<String> {
+    /// What is wrong while the store can be reached, in a few words and as a sentence.
+    pub fn problem(&self) -> Option<(String, String)> {
         if let Some(clash) = &self.clash {
-            return Some(clash.clone());
+            return Some(("node id taken".into(), clash.clone()));
         }
-        let waiting = format!("{} events wait in the journal", self.lag_events);
-        if let Some(away) = &self.away {
-            return Some(format!("{away}; {waiting}"));
-        }
+        let waiting = self.waiting();
         if let Some(error) = &self.last_error {
-            return Some(format!("store.mongodb.uri: MongoDB takes no writes: {error}; {waiting}"));
+            let detail = format!("store.mongodb.uri: MongoDB takes no writes: {error}; {waiting}");
+            return Some(("store refuses".into(), detail));
         }
         let secs = self.lag_seconds;
         if secs > BEHIND.as_secs_f64() {
-            return Some(format!("MongoDB is {secs:.0} s behind; {waiting}"));
+            let brief = format!("store {secs:.0} s behind");
+            return Some((brief, format!("MongoDB is {secs:.0} s behind; {waiting}")));
         }
-        self.differs.clone()
+        None
     }
 
-    /// The same in a few words; empty where all is well.
-    pub fn brief(&self) -> String {
-        let secs = self.lag_seconds;
-        if self.clash.is_some() {
-            "node id taken".into()
-        } else if self.away.is_some() {
-            "MongoDB away".into()
-        } else if self.last_error.is_some() {
-            "MongoDB takes no writes".into()
-        } else if secs > BEHIND.as_secs_f64() {
-            format!("MongoDB {secs:.0} s behind")
-        } else if self.differs.is_some() {
-            "MongoDB changed".into()
-        } else {
-            String::new()
+    /// How many events wait.
+    pub fn waiting(&self) -> String {
+        match self.lag_events {
+            1 => "1 event waits in the journal".into(),
+            events => format!("{events} events wait in the journal"),
         }
     }
 }
@@ -226,7 +211,6 @@ pub struct Drain(Arc<Running>);
 
 struct Running {
     shared: Arc<Shared>,
-    mongo: Option<Mongo>,
     stop: watch::Sender<bool>,
     part: watch::Sender<bool>,
     tasks: Mutex<Option<Tasks>>,
@@ -249,13 +233,12 @@ impl Drain {
         clock: Clock,
     ) -> Self {
         let sink = Arc::new(mongo::MongoSink::new(mongo.clone()));
-        let mongo = Some(mongo.clone());
-        Self::over(settings, (sink, mongo), journal, counts, clock, CALL_WITHIN)
+        Self::over(settings, sink, journal, counts, clock, CALL_WITHIN)
     }
 
     fn over(
         settings: Settings,
-        (sink, mongo): (Arc<dyn Sink>, Option<Mongo>),
+        sink: Arc<dyn Sink>,
         journal: Journal,
         counts: Arc<dyn Counts>,
         clock: Clock,
@@ -301,7 +284,7 @@ impl Drain {
             aggregates: tokio::spawn(aggregates.run(stopping)),
             lease: tokio::spawn(lease.run(parting)),
         };
-        Self(Arc::new(Running { shared, mongo, stop, part, tasks: Mutex::new(Some(tasks)) }))
+        Self(Arc::new(Running { shared, stop, part, tasks: Mutex::new(Some(tasks)) }))
     }
 
     /// Nothing at or above this sequence may leave the journal: as far as a restart would know, it
@@ -318,7 +301,6 @@ impl Drain {
         let lag_events = shared.lag_events();
         let oldest_ms =
             (lag_events > 0).then(|| shared.journal.arrived_ms(drained_seq + 1)).flatten();
-        let ready = self.0.mongo.as_ref().map(Mongo::ready);
         let waited_ms = oldest_ms.map_or(0, |at| (shared.clock.now_ms() - at).max(0));
         Stats {
             drained_seq,
@@ -333,8 +315,6 @@ impl Drain {
             set_aside: get(&board.set_aside),
             recounts_waiting: shared.recounts.lock().len() as u64,
             recounted: get(&board.recounted),
-            away: ready.as_ref().and_then(|ready| ready.as_ref().err()).map(ToString::to_string),
-            differs: ready.and_then(Result::ok).and_then(|ready| ready.differs.first().cloned()),
             last_error: board.trouble().map(|trouble| trouble.reason),
             clash: board.clash(),
         }

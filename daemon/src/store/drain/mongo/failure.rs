@@ -20,8 +20,8 @@ pub(super) fn failure(error: &Error) -> Failure {
             Failure::Malformed(command.message.clone())
         }
         ErrorKind::Command(command) if !PASSES.contains(&command.code) => match trouble(error) {
-            Trouble::Away(message) | Trouble::Refused(message) => Failure::Refused(message),
             Trouble::TookTooLong => Failure::Away(Trouble::TookTooLong.to_string()),
+            refused => Failure::Refused(refused.to_string()),
         },
         ErrorKind::InvalidArgument { message, .. } => Failure::Malformed(message.clone()),
         _ => match trouble(error) {
