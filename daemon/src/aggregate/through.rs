@@ -7,6 +7,7 @@ use pulseboard::window::{RouteSort, Routes};
 use pulseboard::wire::server::Aggregate;
 
 use super::scan::{self, ScanError};
+use super::source::Events;
 use super::views::{AtError, RangeError, RangeHistory, Views};
 
 /// Why the routes of a live window are not given.
@@ -24,9 +25,23 @@ pub enum RoutesError {
 pub struct Through<'a> {
     pub(super) views: &'a Views,
     pub(super) filter: &'a Filter,
+    /// Whose events are counted; the journal's unless told.
+    pub(super) events: Option<&'a dyn Events>,
 }
 
-impl Through<'_> {
+impl<'a> Through<'a> {
+    /// Counts these events rather than the journal's.
+    #[must_use]
+    pub fn counting(self, events: Option<&'a dyn Events>) -> Self {
+        Self { events, ..self }
+    }
+
+    fn scan<T>(&self, scan: impl FnOnce(scan::Asked<'_>) -> T) -> T {
+        let shared = &*self.views.0;
+        let journaled = scan::Journaled(&*shared.past);
+        scan((shared, self.events.unwrap_or(&journaled)))
+    }
+
     /// As [`Views::at`].
     pub fn at(&self, window: &str, tick: i64) -> Result<Aggregate, AtError> {
         let shared = &self.views.0;
@@ -39,7 +54,7 @@ impl Through<'_> {
         let view = shared.open.find(self.filter);
         match view.and_then(|view| view.at(index, secs, tick)) {
             Some(aggregate) => Ok(aggregate),
-            None => scan::at(shared, self.filter, (secs, tick)),
+            None => self.scan(|asked| scan::at(asked, self.filter, (secs, tick))),
         }
     }
 
@@ -62,7 +77,8 @@ impl Through<'_> {
             return Ok(routes);
         }
         let tick = shared.latest.load().tick;
-        Ok(scan::window_routes(shared, self.filter, (secs, tick), sort, limit)?)
+        let (filter, span) = (self.filter, (secs, tick));
+        Ok(self.scan(|asked| scan::window_routes(asked, filter, span, sort, limit))?)
     }
 
     /// As [`Views::range_routes`], as far as events are kept.
@@ -76,7 +92,8 @@ impl Through<'_> {
         if self.filter.is_empty() {
             return self.views.range_routes(from_ms, to_ms, sort, limit);
         }
-        scan::routes(&self.views.0, self.filter, (from_ms, to_ms), sort, limit)
+        let (filter, range_ms) = (self.filter, (from_ms, to_ms));
+        self.scan(|asked| scan::routes(asked, filter, range_ms, sort, limit))
     }
 
     /// As [`Views::range_history`], as far as events are kept.
@@ -89,6 +106,7 @@ impl Through<'_> {
         if self.filter.is_empty() {
             return self.views.range_history(from_ms, to_ms, step_secs);
         }
-        scan::history(&self.views.0, self.filter, (from_ms, to_ms), step_secs)
+        let (filter, range_ms) = (self.filter, (from_ms, to_ms));
+        self.scan(|asked| scan::history(asked, filter, range_ms, step_secs))
     }
 }

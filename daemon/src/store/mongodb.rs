@@ -30,7 +30,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 
-pub use archive::{Archive, ArchiveError, Own, PageAsked, Spot};
+pub use archive::{Archive, ArchiveError, Export, Own, Page, PageAsked, Spot};
 pub use buckets::{Bucket, BucketError, read_bucket};
 pub use documents::{DocumentError, Place, event_document, event_id, read_event};
 pub use reason::{Trouble, trouble};

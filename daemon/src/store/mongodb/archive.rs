@@ -26,7 +26,7 @@ use crate::store::drain::{Counts, CountsError};
 pub use events::{Export, Page, PageAsked, Spot};
 
 /// Questions under way, those nobody waits for among them.
-const ASKED_MAX: usize = 16;
+const ASKED_MAX: usize = 32;
 /// How long the server may work on one.
 const WORKS_FOR: Duration = Duration::from_secs(10);
 /// How long after that its answer is waited for.

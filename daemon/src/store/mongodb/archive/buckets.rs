@@ -70,12 +70,12 @@ impl Archive {
             buckets.add(tick, totals);
         };
         self.find(queries::buckets(secs, range, Part::Totals), false)?.each(|document| {
-            let Some(stored) = self.read(document) else { return Ok(()) };
+            let Some(stored) = read(document) else { return Ok(()) };
             for (start, summary) in unwritten.before(stored.tick) {
                 add(&mut buckets, start, &summary.totals);
             }
             if unwritten.gives_way(&self.0.own.node, &stored)
-                && let Some(totals) = self.totals(&stored, &mut names)
+                && let Some(totals) = totals(&stored, &mut names)
             {
                 add(&mut buckets, stored.tick, &totals);
             }
@@ -102,9 +102,9 @@ impl Archive {
             }
         };
         self.find(queries::buckets(secs, range, Part::Routes), false)?.each(|document| {
-            let Some(stored) = self.read(document) else { return Ok(()) };
+            let Some(stored) = read(document) else { return Ok(()) };
             if unwritten.gives_way(&self.0.own.node, &stored) {
-                self.add_routes(&stored, &mut table, &mut names);
+                add_routes(&stored, &mut table, &mut names);
                 bound(&mut table);
             }
             Ok(())
@@ -123,14 +123,14 @@ impl Archive {
         let (mut ticks, mut names) = (Ticks::default(), Names::default());
         let mut has_any = false;
         self.find(queries::buckets(1, range, Part::Whole), false)?.each(|document| {
-            let Some(stored) = self.read(document) else { return Ok(()) };
+            let Some(stored) = read(document) else { return Ok(()) };
             if unwritten.gives_way(&self.0.own.node, &stored)
-                && let Some(totals) = self.totals(&stored, &mut names)
+                && let Some(totals) = totals(&stored, &mut names)
             {
                 has_any = true;
                 let summary = ticks.change(stored.tick);
                 summary.totals.merge(&totals);
-                self.add_routes(&stored, &mut summary.routes, &mut names);
+                add_routes(&stored, &mut summary.routes, &mut names);
             }
             Ok(())
         })?;
@@ -166,22 +166,21 @@ impl Archive {
         let changed = self.0.own.counts.unwritten(secs, range)?;
         Ok(Unwritten(changed.into_iter().map(|bucket| (bucket.start, bucket)).collect()))
     }
+}
 
-    fn read<'a>(&self, document: &'a mongodb::bson::RawDocument) -> Option<StoredBucket<'a>> {
-        let read = read_bucket(document);
-        read.inspect_err(|error| tracing::debug!(%error, "a document in the store is no bucket"))
-            .ok()
-    }
+fn read(document: &mongodb::bson::RawDocument) -> Option<StoredBucket<'_>> {
+    let read = read_bucket(document);
+    read.inspect_err(|error| tracing::debug!(%error, "a document in the store is no bucket")).ok()
+}
 
-    /// A summary of a newer version, or a damaged one, is left out, and said.
-    fn totals(&self, stored: &StoredBucket<'_>, names: &mut Names) -> Option<Totals> {
-        Totals::decode(stored.summary, names).inspect_err(|error| unread(stored, error)).ok()
-    }
+/// A summary of a newer version, or a damaged one, is left out, and said.
+fn totals(stored: &StoredBucket<'_>, names: &mut Names) -> Option<Totals> {
+    Totals::decode(stored.summary, names).inspect_err(|error| unread(stored, error)).ok()
+}
 
-    fn add_routes(&self, stored: &StoredBucket<'_>, table: &mut RouteTable, names: &mut Names) {
-        if let Err(error) = table.merge_encoded(stored.routes, names) {
-            unread(stored, &error);
-        }
+fn add_routes(stored: &StoredBucket<'_>, table: &mut RouteTable, names: &mut Names) {
+    if let Err(error) = table.merge_encoded(stored.routes, names) {
+        unread(stored, &error);
     }
 }
 

@@ -199,6 +199,7 @@ impl Archive {
         from_ms: Option<i64>,
         to_ms: Option<i64>,
     ) -> Result<Export, ArchiveError> {
+        self.ready()?;
         let own = &self.0.own;
         let drained_seq = (own.drained_seq)();
         let range =

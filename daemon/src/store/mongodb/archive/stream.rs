@@ -15,6 +15,9 @@ use super::{Archive, ArchiveError, GRACE, WORKS_FOR};
 /// Batches that came and are not taken yet.
 const AHEAD: usize = 1;
 
+/// How long the next batch of an answer without an end may take: what does not match is passed over.
+const ENDLESS_WITHIN: Duration = Duration::from_mins(5);
+
 type Batch = Result<RawDocumentBuf, Trouble>;
 
 /// Made by [`Archive::find`].
@@ -24,7 +27,11 @@ pub(super) struct Documents<'a> {
 }
 
 /// The same without who asked, to be kept.
-pub(super) struct Batches(mpsc::Receiver<Batch>);
+pub(super) struct Batches {
+    batches: mpsc::Receiver<Batch>,
+    /// How long the next one may take.
+    within: Duration,
+}
 
 impl Batches {
     /// With who asked.
@@ -46,7 +53,8 @@ impl Archive {
                 let _ = sender.send(Err(trouble(&error))).await;
             }
         });
-        Ok(Batches(batches).of(self))
+        let within = if is_endless { ENDLESS_WITHIN } else { WORKS_FOR + GRACE };
+        Ok(Batches { batches, within }.of(self))
     }
 }
 
@@ -85,8 +93,9 @@ impl Documents<'_> {
         &mut self,
         mut visit: impl FnMut(&RawDocument) -> Result<(), ArchiveError>,
     ) -> Result<bool, ArchiveError> {
-        let within: Duration = WORKS_FOR + GRACE;
-        let waited = async { tokio::time::timeout(within, self.batches.0.recv()).await };
+        let within = self.batches.within;
+        let batches = &mut self.batches.batches;
+        let waited = async { tokio::time::timeout(within, batches.recv()).await };
         let batch = match self.archive.0.runtime.block_on(waited) {
             Ok(None) => return Ok(false),
             Ok(Some(Ok(batch))) => batch,
