@@ -152,7 +152,11 @@ fn about_frames(stages: &Stages) {
     gauge!("pulseboard_sockets").set(hub.sockets as f64);
     counter!("pulseboard_frames_sent_total").absolute(hub.frames_sent);
     counter!("pulseboard_frames_lagged_total").absolute(hub.frames_lagged);
-    gauge!("pulseboard_nodes_reporting").set(1.0);
+    let nodes = stages.views.latest().windows.first().map(|window| window.aggregate.nodes);
+    gauge!("pulseboard_nodes_reporting").set(nodes.map_or(1.0, |nodes| nodes.reporting.into()));
+    gauge!("pulseboard_nodes_expected").set(nodes.map_or(1.0, |nodes| nodes.expected.into()));
+    gauge!("pulseboard_heard_bytes").set(views.heard_bytes as f64);
+    counter!("pulseboard_heard_refused_total").absolute(views.heard_refused);
 }
 
 fn about_health(stages: &Stages) {

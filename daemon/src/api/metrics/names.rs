@@ -198,7 +198,13 @@ pub const METRICS: &[Metric] = &[
     now("pulseboard_sockets", "Open sockets."),
     counted("pulseboard_frames_sent_total", "Frames sent to sockets."),
     counted("pulseboard_frames_lagged_total", "Ticks merged for sockets that lagged."),
-    now("pulseboard_nodes_reporting", "Instances in the numbers."),
+    now("pulseboard_nodes_reporting", "Instances in the numbers of the newest frame."),
+    now("pulseboard_nodes_expected", "Instances there are, this one too."),
+    now("pulseboard_heard_bytes", "Memory of what other instances said they counted."),
+    counted(
+        "pulseboard_heard_refused_total",
+        "Ticks of other instances not joined: too old, too far ahead, or too many.",
+    ),
     // Health.
     now("pulseboard_ready", "1 when events are taken, as /health/ready says; else 0."),
     labelled(
