@@ -40,9 +40,10 @@ export function Notices({ onSystem }: { onSystem?: () => void }) {
 
 /** The same for a screen reader: told when the words change, not when a number does. */
 export function NoticesSaid() {
+  const said = spoken(standingOf(useDashboard()));
   return (
     <span className="hidden" role="status">
-      {spoken(standingOf(useDashboard()))}
+      {said !== "" && <span>{said}</span>}
     </span>
   );
 }
