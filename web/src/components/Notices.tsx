@@ -7,7 +7,12 @@ import { briefOf, spoken, standingOf } from "../state/standing";
 export function Instances() {
   const { instances, missing } = standingOf(useDashboard());
   if (instances === undefined) return null;
-  return <span className={missing ? "instances missing" : "instances"}>{instances}</span>;
+  return (
+    <span className={missing ? "instances missing" : "instances"}>
+      {instances}
+      {instances !== "alone" && <span className="word"> instances</span>}
+    </span>
+  );
 }
 
 /** Each opens the panel that says more; on a wall there are no controls. */
