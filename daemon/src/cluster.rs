@@ -6,10 +6,10 @@
 
 mod address;
 mod connect;
-pub mod link;
+mod link;
 mod problem;
-pub mod subscriber;
+mod subscriber;
 
 pub use address::{Address, AddressError};
-pub use link::{Link, LinkError, LinkSettings, LinkSettingsError, State};
+pub use link::{Call, Link, LinkError, LinkSettings, LinkSettingsError, Script, State};
 pub use subscriber::{Heard, Listening, Subscriber};
