@@ -4,7 +4,7 @@
 //! Holds no text and does no I/O. The writer adds to it after a sync, retention takes away,
 //! readers look things up.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use pulseboard::event::EventBatch;
@@ -129,6 +129,8 @@ pub(super) struct Index {
     /// By the number of the segment they were in.
     pub(super) fingerprints: BTreeMap<u64, Vec<BlockAt>>,
     pub(super) events: u64,
+    /// Sequences readers pass over.
+    pub(super) tombstones: BTreeSet<u64>,
     /// Nothing below this sequence that is in no segment is wanted any more.
     pub(super) trimmed_to: u64,
 }
@@ -201,6 +203,30 @@ impl Index {
         found.into_iter().flatten().min()
     }
 
+    /// The first run of `from..to` without a tombstone.
+    pub(super) fn first_run(&self, from: u64, to: u64) -> Option<(u64, u64)> {
+        let mut start = from;
+        for gone in self.tombstones.range(from..to.max(from)) {
+            if *gone > start {
+                return Some((start, *gone));
+            }
+            start = gone + 1;
+        }
+        (start < to).then_some((start, to))
+    }
+
+    /// The last run of `from..to` without a tombstone.
+    pub(super) fn last_run(&self, from: u64, to: u64) -> Option<(u64, u64)> {
+        let mut end = to;
+        for gone in self.tombstones.range(from..to.max(from)).rev() {
+            if gone + 1 < end {
+                return Some((gone + 1, end));
+            }
+            end = *gone;
+        }
+        (from < end).then_some((from, end))
+    }
+
     /// The lowest sequence held.
     pub(super) fn first_seq(&self) -> Option<u64> {
         self.at_or_after(0).map(|found| found.first_seq())
@@ -232,5 +258,21 @@ impl Index {
         self.blocks.retain(|_, at| at.file.number != number);
         self.events -= segment.events;
         Some(segment)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_lie_between_tombstones_from_either_side() {
+        let mut index = Index::default();
+        assert_eq!((index.first_run(3, 9), index.last_run(3, 9)), (Some((3, 9)), Some((3, 9))));
+        assert_eq!((index.first_run(9, 9), index.last_run(9, 9)), (None, None));
+        index.tombstones.extend([3, 4, 6, 8, 20]);
+        assert_eq!((index.first_run(3, 9), index.last_run(3, 9)), (Some((5, 6)), Some((7, 8))));
+        assert_eq!((index.first_run(3, 5), index.last_run(3, 5)), (None, None));
+        assert_eq!((index.first_run(9, 20), index.last_run(1, 3)), (Some((9, 20)), Some((1, 3))));
     }
 }
