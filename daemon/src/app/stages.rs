@@ -245,6 +245,7 @@ fn build(
         limits: limits::events(config),
         import_age_ms_max: config.import.max_age.map(|age| age.as_millis() as i64),
         routes: normaliser.clone(),
+        claims: None,
     };
     let log = Arc::new(Log(journal.clone()));
     let ingest = Ingest::new(clock.clone(), log, Arc::clone(&dedupe), fingerprints, options);
