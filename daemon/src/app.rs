@@ -7,6 +7,7 @@
 
 mod alive;
 mod changes;
+mod clustering;
 pub mod data_dir;
 mod edge;
 mod greeting;
@@ -67,6 +68,7 @@ impl StartError {
 pub fn check(loaded: &Loaded) -> Result<Option<String>, ConfigError> {
     loaded.may_start()?;
     keys::configured(loaded)?;
+    clustering::check(loaded)?;
     Ok(keys::warning(loaded))
 }
 

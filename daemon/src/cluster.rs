@@ -351,7 +351,9 @@ impl Shared {
             peers.iter().filter(is_missed).map(|(node, _)| Arc::clone(node)).collect()
         };
         *self.said.lock() = peers.into_iter().collect();
-        missed.iter().for_each(|node| self.gap(node));
+        for node in &missed {
+            self.gap(node);
+        }
         self.to_fill.lock().extend(new);
         if !self.to_fill.lock().is_empty() {
             self.fill_now.notify_one();

@@ -18,6 +18,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use self::requests::Requests;
 use super::{Stages, accept, health};
+use crate::cluster::{self, Cluster};
 
 /// The recorder's read side.
 #[derive(Clone)]
@@ -62,6 +63,7 @@ impl Metrics {
         about_events(stages);
         about_the_journal(stages);
         about_frames(stages);
+        about_the_cluster(stages);
         about_health(stages);
         let mut text = self.handle.render();
         process::render_cpu(&mut text);
@@ -129,7 +131,28 @@ fn about_frames(stages: &Stages) {
     gauge!("pulseboard_sockets").set(hub.sockets as f64);
     counter!("pulseboard_frames_sent_total").absolute(hub.frames_sent);
     counter!("pulseboard_frames_lagged_total").absolute(hub.frames_lagged);
-    gauge!("pulseboard_nodes_reporting").set(1.0);
+}
+
+fn about_the_cluster(stages: &Stages) {
+    let alone = cluster::Stats { expected: 1, reporting: 1, ..cluster::Stats::default() };
+    let stats = stages.cluster.as_ref().map_or(alone, Cluster::stats);
+    gauge!("pulseboard_nodes_reporting").set(f64::from(stats.reporting));
+    gauge!("pulseboard_nodes_expected").set(f64::from(stats.expected));
+    gauge!("pulseboard_cluster_up").set(if stats.is_up { 1.0 } else { 0.0 });
+    gauge!("pulseboard_cluster_clock_offset_seconds").set(stats.ahead_ms as f64 / 1_000.0);
+    counter!("pulseboard_cluster_ticks_sent_total").absolute(stats.sent);
+    counter!("pulseboard_cluster_ticks_received_total").absolute(stats.received);
+    counter!("pulseboard_cluster_ticks_filled_total").absolute(stats.filled);
+    counter!("pulseboard_cluster_ticks_dropped_total").absolute(stats.dropped);
+    counter!("pulseboard_cluster_gaps_total").absolute(stats.gaps);
+    for (reason, count) in [
+        ("newer", stats.refused_newer),
+        ("damaged", stats.refused_damaged),
+        ("future", stats.refused_future),
+        ("full", stats.refused_full),
+    ] {
+        counter!("pulseboard_cluster_refused_total", "reason" => reason).absolute(count);
+    }
 }
 
 fn about_health(stages: &Stages) {

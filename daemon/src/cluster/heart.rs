@@ -148,13 +148,15 @@ pub(super) async fn beat(shared: Arc<Shared>) {
     }
 }
 
+/// What the script gives back: Redis's time, a rival's last sign of life, nodes, views.
+type Answer = (i64, i64, Vec<Vec<u8>>, Vec<String>);
+
 /// One beat. Whether Redis answered it.
 async fn once(shared: &Shared, script: &Script, last: Option<Duration>) -> bool {
     let before_ms = shared.clock.now_ms();
     let call = call(shared, before_ms);
     let Ok(mut answers) = shared.link.scripts(script, &[call]).await else { return false };
     let after_ms = shared.clock.now_ms();
-    type Answer = (i64, i64, Vec<Vec<u8>>, Vec<String>);
     let answer = answers.swap_remove(0).and_then(|v| Ok(redis::from_redis_value::<Answer>(v)?));
     let (redis_ms, rival_ms, nodes, views) = match answer {
         Ok(answer) => answer,
@@ -263,12 +265,11 @@ fn noted(shared: &Shared, node: &[u8], value: &[u8]) -> Option<Noted> {
     match messages::decode(message) {
         Ok((sender, Message::Beat(beat))) => Some(Noted { at_ms, sender, beat: Some(beat) }),
         Ok((sender, Message::Leave)) => Some(Noted { at_ms, sender, beat: None }),
-        Ok(_) => None,
         Err(refusal @ Refusal::Newer { .. }) => {
             shared.refused(&refusal);
             None
         }
-        Err(Refusal::Damaged(_)) => None,
+        Ok((_, Message::Told(_))) | Err(Refusal::Damaged(_)) => None,
     }
 }
 

@@ -89,7 +89,9 @@ impl Inbox {
             }
             stays
         });
-        gone.into_iter().for_each(|(node, bytes)| self.release(&node, bytes));
+        for (node, bytes) in gone {
+            self.release(&node, bytes);
+        }
     }
 
     /// The open views' filters.

@@ -58,6 +58,7 @@ impl Members {
     ) -> Vec<Arc<str>> {
         let mut new = Vec::new();
         for Noted { at_ms, sender, beat } in noted {
+            let is_full = self.peers.len() >= PEERS_MAX;
             let Some(beat) = beat else {
                 self.leave(&sender);
                 continue;
@@ -74,7 +75,7 @@ impl Members {
                     (peer.sender, peer.beat) = (sender, beat);
                 }
                 None if age >= GONE_AFTER => {}
-                None if self.peers.len() >= PEERS_MAX => self.refused += 1,
+                None if is_full => self.refused += 1,
                 None => {
                     new.push(Arc::clone(&sender.node));
                     let heard_at = now.saturating_sub(age);
@@ -146,11 +147,14 @@ mod tests {
     #[test]
     fn a_peer_counts_from_its_first_whole_second() {
         let mut members = Members::default();
-        assert_eq!(members.take(vec![noted("b", 1, 5_000)], 5_000, SECOND), ["b".into()]);
+        assert_eq!(
+            members.take(vec![noted("b", 1, 5_000)], 5_000, SECOND),
+            [Arc::<str>::from("b")]
+        );
         assert_eq!([99, 100, 101].map(|tick| members.expected(tick)), [1, 2, 2]);
         assert!(members.take(vec![noted("b", 1, 6_000)], 6_000, SECOND * 2).is_empty());
         let anew = members.take(vec![noted("b", 2, 7_000)], 7_000, SECOND * 3);
-        assert_eq!(anew, ["b".into()], "a restart is to be read from its start");
+        assert_eq!(anew, [Arc::<str>::from("b")], "a restart is to be read from its start");
     }
 
     #[test]

@@ -168,7 +168,7 @@ pub(super) fn clock(shared: &Shared) -> Option<Status> {
     if redis_is_off && agree > 0 {
         let others =
             if agree == 1 { "another instance's agrees" } else { "other instances' agree" };
-        detail.push_str(&format!("; {others} with ours, so it may be Redis's machine that is off"));
+        detail += &format!("; {others} with ours, so it may be Redis's machine that is off");
     } else {
         detail.push_str("; let NTP set it");
     }
@@ -187,7 +187,7 @@ fn listed(mut parts: Vec<String>) -> String {
     parts.truncate(NAMES_MAX);
     let mut text = parts.join(", ");
     if more > 0 {
-        text.push_str(&format!(" and {more} more"));
+        text += &format!(" and {more} more");
     }
     text
 }

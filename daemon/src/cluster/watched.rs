@@ -66,7 +66,7 @@ mod tests {
     use pulseboard::route::Normaliser;
 
     fn watched(views_max: usize) -> Watched {
-        let normaliser = Normaliser::new(true, &[]).unwrap();
+        let normaliser = Normaliser::new::<&str>(true, &[]).unwrap();
         Watched::new(Arc::new(move |text| Filter::parse(text, &normaliser).ok()), views_max)
     }
 

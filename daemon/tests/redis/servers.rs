@@ -129,7 +129,7 @@ impl RedisCluster {
 pub(crate) struct Sentinels {
     primary: Server,
     _replica: Server,
-    sentinels: Vec<Server>,
+    watchers: Vec<Server>,
 }
 
 impl Sentinels {
@@ -165,11 +165,11 @@ impl Sentinels {
                 (replicas.len() == 1).then_some(())
             });
         }
-        Self { primary, _replica: replica, sentinels }
+        Self { primary, _replica: replica, watchers: sentinels }
     }
 
     pub(crate) fn url(&self) -> String {
-        let hosts: Vec<String> = self.sentinels.iter().map(|s| s.port.address()).collect();
+        let hosts: Vec<String> = self.watchers.iter().map(|s| s.port.address()).collect();
         format!("redis+sentinel://{}/main", hosts.join(","))
     }
 
