@@ -249,7 +249,7 @@ mod tests {
             for _ in 0..24 {
                 noise =
                     noise.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x1234_5678_9abc_def1);
-                route += &format!("{:016x}", noise ^ (noise >> 29));
+                route = format!("{route}{:016x}", noise ^ (noise >> 29));
             }
             let sample = Sample {
                 route: &route,

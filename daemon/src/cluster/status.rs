@@ -168,7 +168,7 @@ pub(super) fn clock(shared: &Shared) -> Option<Status> {
     if redis_is_off && agree > 0 {
         let others =
             if agree == 1 { "another instance's agrees" } else { "other instances' agree" };
-        detail += &format!("; {others} with ours, so it may be Redis's machine that is off");
+        detail = format!("{detail}; {others} with ours, so it may be Redis's machine that is off");
     } else {
         detail.push_str("; let NTP set it");
     }
@@ -185,11 +185,8 @@ fn apart(ahead_ms: i64, whose: &str) -> String {
 fn listed(mut parts: Vec<String>) -> String {
     let more = parts.len().saturating_sub(NAMES_MAX);
     parts.truncate(NAMES_MAX);
-    let mut text = parts.join(", ");
-    if more > 0 {
-        text += &format!(" and {more} more");
-    }
-    text
+    let text = parts.join(", ");
+    if more > 0 { format!("{text} and {more} more") } else { text }
 }
 
 impl Shared {
