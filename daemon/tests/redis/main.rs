@@ -29,7 +29,7 @@ async fn until(link: &Link, what: &str, wanted: impl FnMut(&State) -> bool) -> S
     let found = tokio::time::timeout(std::time::Duration::from_mins(1), state.wait_for(wanted));
     match found.await {
         Ok(state) => state.unwrap().clone(),
-        Err(_) => panic!("it never came to be: {what}; it is {:?}", *link.state().borrow()),
+        Err(late) => panic!("{late}: {what}; it is {:?}", *link.state().borrow()),
     }
 }
 
