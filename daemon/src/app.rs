@@ -9,6 +9,7 @@ mod alive;
 mod changes;
 mod clustering;
 pub mod data_dir;
+mod draining;
 mod edge;
 mod greeting;
 mod init_auth;

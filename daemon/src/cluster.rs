@@ -78,10 +78,6 @@ pub struct Cluster(Arc<Shared>);
 pub struct Stats {
     /// Whether Redis answers and this instance is one of the cluster.
     pub is_up: bool,
-    /// Instances there are, this one too.
-    pub expected: u32,
-    /// Of these, heard within the last seconds.
-    pub reporting: u32,
     /// Ticks told to Redis.
     pub sent: u64,
     /// Ticks heard from peers.
@@ -230,18 +226,10 @@ impl Cluster {
     pub fn stats(&self) -> Stats {
         let shared = &self.0;
         let is_up = self.is_member();
-        let (expected, reporting) = {
-            let members = shared.members.lock();
-            let expected = members.peers().count() as u32 + 1;
-            let silent = members.silent(shared.clock.elapsed()).len() as u32;
-            (expected, if is_up { expected - silent } else { 1 })
-        };
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &shared.counters;
         Stats {
             is_up,
-            expected,
-            reporting,
             sent: of(&counters.sent),
             received: of(&counters.received),
             filled: of(&counters.filled),
