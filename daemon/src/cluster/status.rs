@@ -96,7 +96,12 @@ pub(super) fn cluster(shared: &Shared) -> Status {
             format!("{} not heard for {} s", shared.name_of(&members, peer), silence.as_secs())
         };
         let detail = format!("{of}: {}", listed(silent.iter().map(said).collect()));
-        return Status::bad(format!("{of} instances"), detail);
+        // How many report stands beside it in both dashboards.
+        let brief = match &silent[..] {
+            [(peer, _)] => format!("{} not heard", shared.name_of(&members, peer)),
+            several => format!("{} instances not heard", several.len()),
+        };
+        return Status::bad(brief, detail);
     }
     let off: Vec<String> = members
         .peers()
