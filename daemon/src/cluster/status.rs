@@ -58,7 +58,7 @@ pub(super) fn cluster(shared: &Shared) -> Status {
         State::Down { since_ms, reason } => {
             let since = when(*since_ms);
             let detail = format!("{setting}: Redis is gone since {since}: {reason}; {alone}");
-            return Status::bad("Redis gone", detail);
+            return Status::bad("Redis gone, own numbers only", detail);
         }
         State::Refused { reason, .. } => {
             return Status::bad("Redis refuses", format!("{setting}: {reason}; {alone}"));
