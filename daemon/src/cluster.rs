@@ -5,11 +5,13 @@
 //! never stops an instance: it goes on with its own numbers and says so. Started by `app`.
 
 mod address;
+pub mod claims;
 mod connect;
 pub mod link;
 mod problem;
 pub mod subscriber;
 
 pub use address::{Address, AddressError};
+pub use claims::{ClaimSettings, ClaimStats, Claimant};
 pub use link::{Link, LinkError, LinkSettings, LinkSettingsError, State};
 pub use subscriber::{Heard, Listening, Subscriber};
