@@ -221,7 +221,8 @@ impl Claimant {
             tokio::time::sleep(LOOK_AGAIN).await;
             let left: Arc<[u128]> = pending.iter().map(|place| ids[*place as usize]).collect();
             let Ok(again) = self.ask(Kind::Confirm, left).await else { break };
-            verdicts = again.iter().map(|(at, verdict)| (pending[*at as usize], *verdict)).collect();
+            verdicts =
+                again.iter().map(|(at, verdict)| (pending[*at as usize], *verdict)).collect();
         }
         taken.sort_unstable();
         self.0.counts.lost.fetch_add(taken.len() as u64, Ordering::Relaxed);

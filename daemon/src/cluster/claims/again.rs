@@ -19,7 +19,7 @@ use crate::ingest::{Claims, Fingerprinter};
 /// How long a start waits for Redis.
 const START_PATIENCE: Duration = Duration::from_secs(3);
 /// How long deciding may take in all.
-const DECIDE_WITHIN: Duration = Duration::from_secs(60);
+const DECIDE_WITHIN: Duration = Duration::from_mins(1);
 /// How often it is looked whether there is somebody to ask.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A pause when nothing could be done.

@@ -67,7 +67,7 @@ impl Held {
     fn horizon(&self) -> Duration {
         let room = self.ids_max.saturating_sub(self.total);
         let share = (room as f64 / self.ids_max as f64 * 4.0).min(1.0);
-        LEAST + (self.longest - LEAST).mul_f64(share)
+        LEAST + self.longest.saturating_sub(LEAST).mul_f64(share)
     }
 
     fn forget(&mut self, now: Duration) {

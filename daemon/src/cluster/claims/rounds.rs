@@ -140,26 +140,29 @@ impl Queue {
     /// The questions of one round; waits for the first.
     async fn take(&self) -> Vec<Question> {
         loop {
-            let mut waiting = self.waiting.lock();
-            let (mut questions, mut ids) = (Vec::new(), 0);
-            while let Some(next) = waiting.questions.front() {
-                if ids > 0 && ids + next.ids.len() > ROUND_IDS {
-                    break;
-                }
-                ids += next.ids.len();
-                waiting.ids -= next.ids.len();
-                questions.extend(waiting.questions.pop_front());
-            }
-            let more = !waiting.questions.is_empty();
-            drop(waiting);
-            if more {
-                self.news.notify_one();
-            }
+            let questions = self.gathered();
             if !questions.is_empty() {
                 return questions;
             }
             self.news.notified().await;
         }
+    }
+
+    fn gathered(&self) -> Vec<Question> {
+        let mut waiting = self.waiting.lock();
+        let (mut questions, mut ids) = (Vec::new(), 0);
+        while let Some(next) = waiting.questions.front() {
+            if ids > 0 && ids + next.ids.len() > ROUND_IDS {
+                break;
+            }
+            ids += next.ids.len();
+            waiting.ids -= next.ids.len();
+            questions.extend(waiting.questions.pop_front());
+        }
+        if !waiting.questions.is_empty() {
+            self.news.notify_one();
+        }
+        questions
     }
 
     fn key(&self, id: u128) -> Vec<u8> {
@@ -217,7 +220,10 @@ impl Claimant {
         };
         let questions: Vec<Question> = questions.into_iter().filter(wanted).collect();
         let round = self.prepare(&questions);
-        let answers = self.0.link.scripts(&self.0.queue.script, &round.calls).await;
+        let answers = match round.calls.as_slice() {
+            [] => Ok(Vec::new()),
+            calls => self.0.link.scripts(&self.0.queue.script, calls).await,
+        };
         let mut verdicts: Vec<Result<Exceptions, Away>> =
             questions.iter().map(|_| Ok(Vec::new())).collect();
         match answers {
