@@ -1,9 +1,9 @@
 //! How many ids this instance holds in Redis, about, and so for how long it may confirm more.
 //!
-//! Counts by when ids run out, in steps. While three quarters of the bound are free or less is held,
-//! ids are confirmed for the longest time; from there on for less, in proportion to the room that
-//! is left, down to 65 s. At the bound none are claimed. An id that is confirmed again is counted
-//! again: the figure may be too high, never too low. Reads no clock.
+//! Counts by when ids run out, in steps. While at least half of the bound is free, ids are confirmed
+//! for the longest time; from there on for as long as the room that is left takes those that come
+//! at the rate of now, and never for less than 65 s. At the bound none are claimed. An id that is
+//! confirmed again is counted again: the figure may be too high, never too low. Reads no clock.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub(super) struct Held {
     /// The step that the first count runs out in.
     first_step: u64,
     running_out: VecDeque<u64>,
+    /// Ids that came in the step before, and in this one.
+    came: (u64, u64),
 }
 
 /// How it stands.
@@ -37,7 +39,8 @@ impl Held {
     pub(super) fn new(ids_max: u64, longest: Duration) -> Self {
         let longest = longest.max(LEAST);
         let ids_max = ids_max.max(1);
-        Self { ids_max, longest, total: 0, first_step: 0, running_out: VecDeque::new() }
+        let running_out = VecDeque::new();
+        Self { ids_max, longest, total: 0, first_step: 0, running_out, came: (0, 0) }
     }
 
     pub(super) fn is_full(&mut self, now: Duration) -> bool {
@@ -61,17 +64,26 @@ impl Held {
         }
         self.running_out[index] += ids;
         self.total += ids;
+        self.came.1 += ids;
         horizon
     }
 
     fn horizon(&self) -> Duration {
         let room = self.ids_max.saturating_sub(self.total);
-        let share = (room as f64 / self.ids_max as f64 * 4.0).min(1.0);
-        LEAST + self.longest.saturating_sub(LEAST).mul_f64(share)
+        let came = self.came.0.max(self.came.1);
+        if came == 0 || room >= self.ids_max / 2 {
+            return self.longest;
+        }
+        let fills_in_secs = room as f64 / came as f64 * STEP_SECS as f64;
+        Duration::from_secs_f64(fills_in_secs).clamp(LEAST, self.longest)
     }
 
     fn forget(&mut self, now: Duration) {
         let step = now.as_secs() / STEP_SECS;
+        if step > self.first_step {
+            let next = step == self.first_step + 1;
+            self.came = (if next { self.came.1 } else { 0 }, 0);
+        }
         while self.first_step < step {
             self.total -= self.running_out.pop_front().unwrap_or(0);
             self.first_step += 1;
@@ -87,19 +99,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_confirmed_for_less_as_the_bound_comes_near_and_for_all_again_when_they_run_out() {
+    fn ids_are_confirmed_for_less_when_less_than_half_is_free_and_for_all_again_later() {
         let day = Duration::from_hours(24);
         let mut held = Held::new(1_000, day);
         let mut now = Duration::from_secs(1_000_000);
-        assert_eq!(held.take(700, now), day);
-        assert_eq!(held.take(200, now), day, "up to three quarters nothing changes");
+        assert_eq!(held.take(300, now), day);
+        assert_eq!(held.take(300, now), day, "half of it is free");
         let shorter = held.take(100, now);
-        assert!(shorter > LEAST && shorter < day / 2, "{shorter:?}");
+        assert_eq!(shorter, LEAST, "600 in a moment fill the rest in no time");
+        now += Duration::from_hours(1);
+        assert_eq!(held.now(now).ids, 600);
+        held.take(1, now);
+        now += Duration::from_secs(STEP_SECS);
+        let shorter = held.take(299, now);
+        assert_eq!(shorter, Duration::from_secs(399 * STEP_SECS), "one in a step");
+        held.take(100, now);
         assert!(held.is_full(now));
-        assert_eq!(held.now(now), Now { ids: 1_000, horizon: LEAST });
-        now += shorter + Duration::from_secs(2 * STEP_SECS);
-        assert_eq!(held.now(now).ids, 900);
-        now += day;
+        now += day + Duration::from_secs(STEP_SECS);
         assert_eq!(held.now(now), Now { ids: 0, horizon: day });
         assert!(!held.is_full(now));
     }
@@ -115,6 +131,6 @@ mod tests {
         }
         let now = held.now(Duration::from_secs(40_000));
         assert!(most < 100_000, "{most}");
-        assert!(now.ids > 60_000 && now.horizon > Duration::from_mins(10), "{now:?}");
+        assert!(now.ids > 60_000 && now.horizon > Duration::from_mins(3), "{now:?}");
     }
 }

@@ -1,0 +1,1 @@
+//! Several real daemons over one real Redis.
