@@ -7,7 +7,10 @@
 
 mod alive;
 mod changes;
+mod claiming;
+mod clustering;
 pub mod data_dir;
+mod draining;
 mod edge;
 mod greeting;
 mod init_auth;
@@ -69,6 +72,7 @@ impl StartError {
 pub fn check(loaded: &Loaded) -> Result<Option<String>, ConfigError> {
     loaded.may_start()?;
     keys::configured(loaded)?;
+    clustering::check(loaded)?;
     shared_store::settings(loaded)?;
     Ok(keys::warning(loaded))
 }

@@ -175,6 +175,8 @@ pub struct Stats {
     pub held: u64,
     /// Events under a tombstone.
     pub tombstones: u64,
+    /// Tombstones made since start.
+    pub tombstones_made: u64,
     /// Held appends that whoever made them gave up, and that were let go by themselves.
     pub holds_dropped: u64,
     /// Earliest arrival among the oldest events, Unix ms.
@@ -283,6 +285,12 @@ impl Journal {
         if first_seq == 1 { None } else { index.oldest_arrival_ms() }
     }
 
+    /// When the event of this sequence arrived, or the next one held after it, Unix ms; perhaps a
+    /// second early.
+    pub fn arrived_ms(&self, seq: u64) -> Option<i64> {
+        self.0.shared.index.read().at_or_after(seq).map(|found| found.arrival_ms().0)
+    }
+
     /// Stored events, newest stored first.
     pub fn scan(&self, range: ScanRange) -> Scan {
         Scan::new(Arc::clone(&self.0.shared), range)
@@ -355,6 +363,7 @@ impl Journal {
             next_seq,
             held,
             tombstones,
+            tombstones_made: counters.tombstones_made.load(Ordering::Relaxed),
             holds_dropped: counters.holds_dropped.load(Ordering::Relaxed),
             oldest_arrival_ms: index.oldest_arrival_ms(),
             disk_bytes: counters.disk_bytes.load(Ordering::Relaxed),

@@ -14,7 +14,10 @@ use pulseboard::route::Normaliser;
 
 use super::StartError;
 use super::changes::Changes;
+use super::claiming;
+use super::clustering;
 use super::data_dir::DataDir;
+use super::draining;
 use super::edge;
 use super::greeting::{Greeting, Tokens};
 use super::keys;
@@ -23,7 +26,7 @@ use super::node::Node;
 use super::notices::Notices;
 use super::watchdog::Pulse;
 use super::wiring::{self, Counted, Log, Publisher, Sockets, Windows};
-use crate::aggregate::{self, Board, window_name};
+use crate::aggregate::{self, Board, Peers, window_name};
 use crate::api::metrics::Metrics;
 use crate::api::{self, Stages};
 use crate::auth::Authority;
@@ -34,13 +37,17 @@ use crate::gate::{self, Gate};
 use crate::ingest::{self, Dedupe, Fingerprinter, Ingest, rest, socket};
 use crate::journal::{self, Journal, OsDisk, Trimmed};
 use crate::server;
+use crate::store::drain::Drain;
 use crate::store::embedded::Store;
-use crate::store::mongodb::{Mongo, Settings as SharedStore};
+use crate::store::mongodb::{Archive, Mongo, Own, Settings as SharedStore};
 
 /// How long sockets may take to say goodbye.
 const SOCKETS_WITHIN: Duration = Duration::from_secs(2);
 /// How often frames learn what is not as it should be.
 const NOTICES_EVERY: Duration = Duration::from_secs(1);
+
+/// How long events may go to the shared store when everything else has stopped.
+const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 
 /// A running daemon.
 #[derive(Clone)]
@@ -135,6 +142,9 @@ impl Running {
         stages.rest.reload(limits::bodies(config));
         stages.views.allow_views(config.limits.views);
         stages.hub.reload(limits::sockets(config));
+        if stages.drain.is_some() {
+            stages.journal.allow_waiting(config.limits.spool_bytes);
+        }
     }
 
     /// What holds for every connection.
@@ -166,8 +176,10 @@ impl Running {
             }
             let this = self.clone();
             let swept = tokio::task::spawn_blocking(move || {
-                let applied = this.stages.views.stats().stored_seq;
-                this.stages.journal.enforce_retention(this.clock.now_ms(), applied + 1)
+                let counted = this.stages.views.stats().stored_seq + 1;
+                let drained = this.stages.drain.as_ref().map_or(u64::MAX, Drain::floor_seq);
+                let floor_seq = counted.min(drained);
+                this.stages.journal.enforce_retention(this.clock.now_ms(), floor_seq)
             });
             match swept.await {
                 Ok(Ok(Trimmed { events: 0, .. })) => {}
@@ -198,15 +210,32 @@ impl Running {
         self.stages.hub.close_all(pulseboard::wire::close::RESTART, SOCKETS_WITHIN).await;
     }
 
-    /// Syncs the journal, counts what is left and commits it.
+    /// Syncs the journal, counts what is left and commits it; then brings over to the shared store
+    /// what can be brought in a short while.
     pub(super) async fn drain(self) -> Kept {
+        let cluster = self.stages.cluster.clone();
+        let drain = self.stages.drain.clone();
         let drained = tokio::task::spawn_blocking(move || {
             let events = self.stages.journal.stats().events;
             self.stages.journal.clone().close();
             self.aggregator.stop();
             Kept { events }
         });
-        drained.await.unwrap_or(Kept { events: 0 })
+        let kept = drained.await.unwrap_or(Kept { events: 0 });
+        // The peers are told the last ticks before this instance leaves them.
+        if let Some(cluster) = cluster {
+            cluster.stop().await;
+        }
+        if let Some(drain) = drain {
+            match drain.stop(DRAIN_WITHIN).await {
+                0 => tracing::info!("every event is in MongoDB"),
+                waiting => tracing::warn!(
+                    waiting,
+                    "events stay in the journal, and go to MongoDB when the daemon runs again"
+                ),
+            }
+        }
+        kept
     }
 }
 
@@ -219,11 +248,7 @@ fn build(
     address: SocketAddr,
 ) -> Result<(Running, Greeting), StartError> {
     let metrics = Metrics::install().map_err(|error| StartError::Failed(error.to_string()))?;
-    let options = journal::Options {
-        max_bytes: config.retention.max_bytes,
-        events_days: config.retention.events_days as u32,
-        ..journal::Options::new(path.join("journal"))
-    };
+    let options = draining::journal_options(config, path);
     let (journal, recovery) = journal::open(Arc::new(OsDisk), options, clock.clone())
         .map_err(|error| StartError::Refused(format!("data_dir: {error}")))?;
     let greeting = Greeting {
@@ -249,11 +274,16 @@ fn build(
     let patterns: Vec<&str> = config.routes.patterns.iter().map(RoutePattern::as_str).collect();
     let normaliser = Normaliser::new(config.routes.normalise, &patterns)
         .map_err(|error| StartError::Refused(format!("routes.patterns: {error}")))?;
+    let name = config.node.name.clone().unwrap_or_else(host_name);
+    let node = Node::open(path, &name)?;
+    let normaliser = Arc::new(normaliser);
+    let cluster = clustering::start(config, &node, &normaliser, clock)?;
+    let claims = cluster.as_ref().map(|cluster| claiming::open(cluster, &node, config, clock));
     let options = ingest::Options {
         limits: limits::events(config),
         import_age_ms_max: config.import.max_age.map(|age| age.as_millis() as i64),
-        routes: normaliser.clone(),
-        claims: None,
+        routes: (*normaliser).clone(),
+        claims: claims.clone().map(|claims| Arc::new(claims) as Arc<dyn ingest::Claims>),
     };
     let log = Arc::new(Log(journal.clone()));
     let ingest = Ingest::new(clock.clone(), log, Arc::clone(&dedupe), fingerprints, options);
@@ -263,8 +293,6 @@ fn build(
     let gate = edge::gate(config, authority, clock);
     let admission = Admission { authority: gate.authority.clone(), rates: gate.rates.clone() };
     let publisher = Arc::new(Publisher(ingest.clone()));
-    let name = config.node.name.clone().unwrap_or_else(host_name);
-    let node = Node::open(path, &name)?;
     let settings = hub_settings(config, &node, windows);
     let hub = Hub::new(publisher, admission, settings, clock.clone());
     let longest_secs = windows_secs.iter().copied().max().unwrap_or(1);
@@ -278,14 +306,35 @@ fn build(
         board: Board::default(),
     };
     let board = settings.board.clone();
+    // Before anybody reads.
+    let again =
+        claims.as_ref().map(|_| claiming::again(&journal, recovery.seen_seq, store.applied_seq()));
     let source = Counted(journal.tail(store.applied_seq() + 1));
     let past = Arc::new(wiring::Kept(journal.clone()));
     let sink = Arc::new(Sockets { hub: Arc::clone(&hub), clock: clock.clone() });
-    let peers = Arc::new(());
+    let peers: Arc<dyn Peers> = match &cluster {
+        Some(cluster) => Arc::new(cluster.clone()),
+        None => Arc::new(()),
+    };
     let aggregator = aggregate::spawn(source, past, clock.clone(), settings, store, peers, sink)
         .map_err(|error| StartError::Failed(error.to_string()))?;
     let views = aggregator.views();
-    let normaliser = Arc::new(normaliser);
+    if let Some((claims, again)) = claims.as_ref().zip(again) {
+        again.follow(claims);
+    }
+    let drain = mongo
+        .as_ref()
+        .map(|mongo| draining::start(config, path, &node, mongo, &journal, &views, clock));
+    let archive = mongo.as_ref().zip(drain.as_ref()).map(|(mongo, drain)| {
+        let (journal, drain) = (journal.clone(), drain.clone());
+        let own = Own {
+            node: Arc::clone(&node.id),
+            journal,
+            drained_seq: Arc::new(move || drain.drained_seq()),
+            counts: Arc::new(views.clone()),
+        };
+        Archive::new(mongo.clone(), own, clock.clone())
+    });
     let read_side = Windows { views: views.clone(), normaliser: Arc::clone(&normaliser) };
     hub.attach(Arc::new(read_side));
 
@@ -299,8 +348,12 @@ fn build(
         dedupe,
         journal,
         mongo,
+        archive,
         views,
+        drain,
         hub,
+        cluster,
+        claims,
         clock: clock.clone(),
         normaliser,
         origins: gate.origins.clone(),

@@ -130,9 +130,8 @@ pub(super) const LIVE: [&str; 10] = [
     "metrics.public",
 ];
 
-/// Limits that do not take effect: ticks are counted under the first, the journal is opened with
-/// the second.
-pub(super) const FIXED_LIMITS: [&str; 2] = ["limits.routes", "limits.spool_bytes"];
+/// Limits that do not take effect: ticks are counted under them.
+pub(super) const FIXED_LIMITS: [&str; 1] = ["limits.routes"];
 
 /// Keys that say whose tokens are good.
 pub(super) const ABOUT_KEYS: [&str; 5] =
@@ -191,7 +190,7 @@ sections! {
         /// embedded: in the data directory. mongodb: shared, with the journal in front of it.
         kind: Word<StoreKind> = "embedded" flag "store" "embedded|mongodb";
         /// How long changes of one aggregate gather before they are written to MongoDB, ms.
-        debounce_ms: Count = "800" [0..=60_000] later "MongoDB";
+        debounce_ms: Count = "800" [0..=60_000];
     }
 
     /// The shared store.
@@ -206,12 +205,23 @@ sections! {
 
     /// Several instances behind a load balancer.
     cluster: Cluster in "cluster." {
-        /// Redis, through which instances exchange ticks. Empty: this instance is alone.
-        redis_url: Hidden = "" flag "redis-url" "URL" later "Redis";
+        /// Redis 6.0 or later, through which instances exchange ticks. Empty: this instance is alone.
+        /// redis://[[user]:password@]host[:port][/database], redis+cluster://host,host or
+        /// redis+sentinel://host,host/primary; with TLS rediss in the place of redis.
+        redis_url: Hidden = "" flag "redis-url" "URL";
         /// A file that holds the address, so that its password is in no other place.
-        redis_url_file: File = "" later "Redis";
-        /// Event ids claimed in Redis at a time, at most.
-        claims_max: Count = "10000000" [1..=BILLION] later "Redis";
+        redis_url_file: File = "";
+        /// A PEM file with the authorities that sign Redis's certificate. Empty: those of the system.
+        redis_ca_file: File = "";
+        /// A PEM file with our certificate, where Redis asks its clients for one.
+        redis_cert_file: File = "";
+        /// A PEM file with that certificate's key.
+        redis_key_file: File = "";
+        /// Begins every key and channel in Redis: clusters that share one Redis differ in it.
+        redis_prefix: Text = "pulseboard";
+        /// Ids of events this instance holds claimed in Redis at a time, at most; about 180 bytes of
+        /// Redis's memory each. When half are held, ids are claimed for a shorter time.
+        claims_max: Count = "10000000" [1..=BILLION];
     }
 
     /// Who may write and read. Without a key: dev mode, everyone on this machine may do everything.
@@ -276,8 +286,8 @@ sections! {
         views: Count = "64" [0..=10_000];
         /// Routes a tick tells apart. The rest is counted under other routes.
         routes: Count = "20000" [1..=1_000_000];
-        /// The journal on disk while a shared store is away. Past it: 503 spool_full.
-        spool_bytes: Bytes = "8 GiB" [64 * MIB..=1024 * TIB] later "MongoDB";
+        /// Events that wait in the journal for a shared store. Past it: 503 spool_full.
+        spool_bytes: Bytes = "8 GiB" [MIB..=1024 * TIB];
     }
 
     /// How an event's age is judged.

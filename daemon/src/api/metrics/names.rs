@@ -148,15 +148,54 @@ pub const METRICS: &[Metric] = &[
     now("pulseboard_journal_damaged_blocks", "Blocks set aside as damaged."),
     counted("pulseboard_journal_written_bytes_total", "Bytes of blocks written, merged ones too."),
     counted("pulseboard_journal_trimmed_events_total", "Events that retention let go."),
+    now(
+        "pulseboard_journal_held_events",
+        "Events on disk that readers do not see before their ids are confirmed.",
+    ),
+    counted(
+        "pulseboard_tombstones_total",
+        "Events hidden because another instance took their id first.",
+    ),
     times("pulseboard_journal_sync_seconds", "Write and sync of one group commit."),
     now(
         "pulseboard_oldest_event_age_seconds",
         "Since the oldest event held arrived; 0 without any.",
     ),
     // Counting and the store.
-    now("pulseboard_store_lag_events", "Acknowledged events not counted yet."),
-    now("pulseboard_store_lag_seconds", "Age of the oldest event not counted yet."),
-    times("pulseboard_store_query_seconds", "Time of REST queries."),
+    now("pulseboard_store_lag_events", "Acknowledged events not counted, or not in MongoDB yet."),
+    now("pulseboard_store_lag_bytes", "Bytes in the journal that wait for MongoDB."),
+    now(
+        "pulseboard_store_lag_seconds",
+        "Age of the oldest event that is not counted, or not in MongoDB yet.",
+    ),
+    times("pulseboard_store_write_seconds", "Time one batch of events takes to MongoDB."),
+    labelled(
+        counted("pulseboard_store_writes_total", "Batches MongoDB took."),
+        "what",
+        &["events", "aggregates"],
+    ),
+    labelled(
+        counted(
+            "pulseboard_store_duplicates_total",
+            "Events that were in MongoDB already: from an earlier attempt, or as another event.",
+        ),
+        "of",
+        &["own", "foreign"],
+    ),
+    counted(
+        "pulseboard_store_set_aside_total",
+        "Events MongoDB refused while it took others; they are in set-aside.bson.",
+    ),
+    now(
+        "pulseboard_store_recounts_waiting",
+        "Aggregates to be counted from MongoDB's events, where one was there already.",
+    ),
+    counted("pulseboard_store_recounts_total", "Aggregates counted from MongoDB's events."),
+    labelled(
+        times("pulseboard_store_query_seconds", "Time of REST queries, by what is asked."),
+        "query",
+        &["events", "aggregates", "history", "routes"],
+    ),
     now("pulseboard_store_commit_seconds", "Time the store's last commit took."),
     // Frames and sockets.
     times("pulseboard_tick_delay_seconds", "From a tick's end to its frame."),
@@ -167,7 +206,47 @@ pub const METRICS: &[Metric] = &[
     now("pulseboard_sockets", "Open sockets."),
     counted("pulseboard_frames_sent_total", "Frames sent to sockets."),
     counted("pulseboard_frames_lagged_total", "Ticks merged for sockets that lagged."),
-    now("pulseboard_nodes_reporting", "Instances in the numbers."),
+    // The other instances.
+    now("pulseboard_nodes_reporting", "Instances in the numbers of the newest frame."),
+    now("pulseboard_nodes_expected", "Instances there are, this one too."),
+    now("pulseboard_heard_bytes", "Memory of what other instances said they counted."),
+    counted(
+        "pulseboard_heard_refused_total",
+        "Ticks of other instances not joined: too old, too far ahead, or too many.",
+    ),
+    // Claims on ids.
+    labelled(
+        counted("pulseboard_claims_total", "Ids asked for in Redis, by what became of them."),
+        "outcome",
+        &["ours", "pending", "taken", "lost", "away", "full"],
+    ),
+    times("pulseboard_claims_seconds", "From a round of questions about ids to its answer."),
+    counted(
+        "pulseboard_claims_conflicts_total",
+        "Ids accepted while Redis was away that another instance accepted too.",
+    ),
+    now("pulseboard_claims_unconfirmed", "Events accepted whose ids are still to be claimed."),
+    now("pulseboard_claims_held", "Ids this instance holds in Redis, about."),
+    now("pulseboard_claims_horizon_seconds", "For how long ids are claimed; 0 without a cluster."),
+    now("pulseboard_cluster_up", "1 when Redis answers and this instance is one of the cluster."),
+    now(
+        "pulseboard_cluster_clock_offset_seconds",
+        "How far this machine's clock is ahead of Redis's.",
+    ),
+    times("pulseboard_cluster_publish_seconds", "From a tick's end until Redis took it."),
+    counted("pulseboard_cluster_ticks_sent_total", "Ticks told to the other instances."),
+    counted("pulseboard_cluster_ticks_received_total", "Ticks heard from the other instances."),
+    counted(
+        "pulseboard_cluster_ticks_filled_total",
+        "Ticks read from Redis since their message was missed.",
+    ),
+    counted("pulseboard_cluster_ticks_dropped_total", "Ticks let go before Redis took them."),
+    counted("pulseboard_cluster_gaps_total", "Gaps found in what was heard."),
+    labelled(
+        counted("pulseboard_cluster_refused_total", "Messages of instances refused, by reason."),
+        "reason",
+        &["newer", "damaged", "future", "full"],
+    ),
     // Health.
     now("pulseboard_ready", "1 when events are taken, as /health/ready says; else 0."),
     labelled(
@@ -203,6 +282,11 @@ pub(super) fn describe() {
                 }
             }
             (Kind::Histogram, None) => drop(histogram!(name)),
+            (Kind::Histogram, Some((label, values))) => {
+                for &value in values {
+                    drop(histogram!(name, label => value));
+                }
+            }
             _ => {}
         }
     }
