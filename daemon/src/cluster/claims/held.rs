@@ -1,8 +1,8 @@
 //! How many ids this instance holds in Redis, about, and so for how long it may confirm more.
 //!
 //! Counts by when ids run out, in steps. While at least half of the bound is free, ids are confirmed
-//! for the longest time; from there on for as long as the room that is left takes those that come
-//! at the rate of now, and never for less than 65 s. At the bound none are claimed. An id that is
+//! for the longest time; from there on for half as long as the room that is left would take those
+//! that come at the rate of now, and never for less than 65 s. At the bound none are claimed. An id that is
 //! confirmed again is counted again: the figure may be too high, never too low. Reads no clock.
 
 use std::collections::VecDeque;
@@ -75,7 +75,8 @@ impl Held {
             return self.longest;
         }
         let fills_in_secs = room as f64 / came as f64 * STEP_SECS as f64;
-        Duration::from_secs_f64(fills_in_secs).clamp(LEAST, self.longest)
+        // Half of it, or all that is confirmed on the way would run out just when it is full.
+        Duration::from_secs_f64(fills_in_secs / 2.0).clamp(LEAST, self.longest)
     }
 
     fn forget(&mut self, now: Duration) {
@@ -112,7 +113,7 @@ mod tests {
         held.take(1, now);
         now += Duration::from_secs(STEP_SECS);
         let shorter = held.take(299, now);
-        assert_eq!(shorter, Duration::from_secs(399 * STEP_SECS), "one in a step");
+        assert_eq!(shorter, Duration::from_secs(399 * STEP_SECS / 2), "one in a step");
         held.take(100, now);
         assert!(held.is_full(now));
         now += day + Duration::from_secs(STEP_SECS);
@@ -131,6 +132,6 @@ mod tests {
         }
         let now = held.now(Duration::from_secs(40_000));
         assert!(most < 100_000, "{most}");
-        assert!(now.ids > 60_000 && now.horizon > Duration::from_mins(3), "{now:?}");
+        assert!(now.ids > 60_000 && now.horizon > Duration::from_mins(1), "{now:?}");
     }
 }
