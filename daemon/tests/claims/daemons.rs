@@ -227,7 +227,9 @@ fn rounds_of_kill_9_with_retries_elsewhere_leave_each_acknowledged_id_once() {
         cluster.restart(victim);
         std::thread::sleep(Duration::from_millis(300));
         stop.store(true, Ordering::Relaxed);
-        senders.into_iter().for_each(|sender| sender.join().unwrap());
+        for sender in senders {
+            sender.join().unwrap();
+        }
     }
     // What the last start decides about is shown when it has.
     eventually("everything stored is seen", || {
@@ -236,7 +238,9 @@ fn rounds_of_kill_9_with_retries_elsewhere_leave_each_acknowledged_id_once() {
     });
     let mut times: BTreeMap<String, u32> = BTreeMap::new();
     for number in 0..2 {
-        stored(&cluster, number).into_iter().for_each(|id| *times.entry(id).or_default() += 1);
+        for id in stored(&cluster, number) {
+            *times.entry(id).or_default() += 1;
+        }
     }
     let mut wrong = String::new();
     for id in acknowledged.lock().unwrap().iter() {
@@ -266,20 +270,16 @@ fn send_until(
         let mut left = ids.clone();
         let mut to = sender + number;
         while !left.is_empty() {
-            match send(addresses[to % 2], 1 + number % 3, &left) {
-                Some(came) => {
-                    left = came.again.iter().map(|index| left[*index].clone()).collect();
-                    if !left.is_empty() {
-                        // A claim of one that was killed is its own again when it is back.
-                        to += 1;
-                        std::thread::sleep(Duration::from_millis(300));
-                    }
-                }
-                // Nobody knows: somebody else is asked.
-                None => {
-                    to += 1;
-                    std::thread::sleep(Duration::from_millis(20));
-                }
+            // Where nobody knows, or it is pending elsewhere, the other is asked: a claim of one
+            // that was killed is its own again when it is back.
+            let came = send(addresses[to % 2], 1 + number % 3, &left);
+            let pending = came.is_some();
+            if let Some(came) = came {
+                left = came.again.iter().map(|index| left[*index].clone()).collect();
+            }
+            if !left.is_empty() {
+                to += 1;
+                std::thread::sleep(Duration::from_millis(if pending { 300 } else { 20 }));
             }
         }
         acknowledged.lock().unwrap().extend(ids);
