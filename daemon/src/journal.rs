@@ -334,6 +334,11 @@ impl Journal {
         self.0.shared.spool.set_bytes_max(bytes_max);
     }
 
+    /// How many bytes may wait for a store; `None` where nothing waits for one.
+    pub fn waiting_max(&self) -> Option<u64> {
+        self.0.shared.spool.bytes_max()
+    }
+
     /// Tells when the journal can no longer be written; the app then ends the process.
     pub fn fault(&self) -> watch::Receiver<Option<Fault>> {
         self.0.shared.fault.subscribe()

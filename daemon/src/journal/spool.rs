@@ -27,6 +27,11 @@ impl Spool {
         self.bytes_max.store(bytes_max, Ordering::Relaxed);
     }
 
+    pub(super) fn bytes_max(&self) -> Option<u64> {
+        let bytes_max = self.bytes_max.load(Ordering::Relaxed);
+        (bytes_max != NONE).then_some(bytes_max)
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.waiting() > self.bytes_max.load(Ordering::Relaxed)
     }
