@@ -8,6 +8,7 @@ mod shared;
 mod support;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 use mongodb::bson::{Document, doc};
@@ -38,6 +39,17 @@ fn commands() -> Vec<Document> {
 fn uri(mongod: &Mongod, user: &str) -> String {
     let uri = mongod.uri().replace("admin:word@", &format!("{user}:PASSWORD@"));
     uri.replace("authSource=admin", "authSource=pulseboard")
+}
+
+fn send(daemon: &Daemon, id: &str) {
+    let now = now_ms();
+    let event =
+        format!(r#"{{"eventId":"{id}","type":"page_view","route":"/a","timestamp":{now}}}"#);
+    assert_eq!(daemon.post("application/json", event).status, 201);
+}
+
+fn has(mongod: &Mongod, id: &str) -> Option<()> {
+    mongod.ids("events").contains(&format!("default/{id}")).then_some(())
 }
 
 fn run(mongod: &Mongod, command: Document) {
@@ -108,6 +120,36 @@ fn the_user_that_the_page_makes_may_do_what_the_daemon_does() {
     run(&mongod, doc! { "createUser": "less", "pwd": "PASSWORD", "roles": ["less"] });
     keeps_events(&mongod, "pulseboard");
     keeps_events(&mongod, "less");
+}
+
+#[test]
+fn a_database_restored_from_a_backup_gets_again_what_the_journal_holds() {
+    let page = file("docs/shared-store.md");
+    assert!(page.contains("rm /var/lib/pulseboard/DRAINED"), "the page says how");
+    let mongod = Mongod::set(1).start();
+    let data = tempfile::tempdir().unwrap();
+    let first = daemon(data.path(), &mongod.uri());
+    for id in ["before-the-backup", "after-it"] {
+        send(&first, id);
+        eventually("the event is in MongoDB", || has(&mongod, id));
+    }
+    assert_eq!(first.terminate(), Some(0));
+    // As an older backup has it.
+    run(
+        &mongod,
+        doc! {
+            "delete": "events",
+            "deletes": [{ "q": { "_id": "default/after-it" }, "limit": 1 }],
+        },
+    );
+    std::fs::remove_file(data.path().join("DRAINED")).unwrap();
+    let again = daemon(data.path(), &mongod.uri());
+    eventually("the event is in MongoDB again", || has(&mongod, "after-it"));
+    eventually("nothing is left to drain", || {
+        (again.metric("pulseboard_store_lag_events") == 0.0).then_some(())
+    });
+    assert_eq!(mongod.ids("events").len(), 2);
+    assert_eq!(again.terminate(), Some(0));
 }
 
 #[test]
