@@ -56,13 +56,16 @@ fn run(mongod: &Mongod, command: Document) {
     mongod.with(async move |database| database.run_command(command).await.unwrap());
 }
 
-/// Starts a daemon that keeps its events there, has it take some, and waits until they are there.
+/// A daemon that keeps its events there.
+fn daemon(data: &Path, uri: &str) -> Daemon {
+    let settings = [("PULSEBOARD_STORE__KIND", "mongodb"), ("PULSEBOARD_STORE__MONGODB__URI", uri)];
+    Daemon::start_with(data, &settings)
+}
+
+/// Has a daemon take an event, and waits until it is there.
 fn keeps_events(mongod: &Mongod, user: &str) {
     let data = tempfile::tempdir().unwrap();
-    let uri = uri(mongod, user);
-    let settings =
-        [("PULSEBOARD_STORE__KIND", "mongodb"), ("PULSEBOARD_STORE__MONGODB__URI", &*uri)];
-    let daemon = Daemon::start_with(data.path(), &settings);
+    let daemon = daemon(data.path(), &uri(mongod, user));
     eventually("the store is well", || {
         let ready = daemon.get("/health/ready").json();
         (ready["checks"]["store"]["status"] == "ok").then_some(())

@@ -293,6 +293,11 @@ impl Drain {
         get(&self.0.shared.board.kept_seq) + 1
     }
 
+    /// Every event up to this is durable in the store.
+    pub fn drained_seq(&self) -> u64 {
+        get(&self.0.shared.board.drained_seq)
+    }
+
     /// How it stands.
     pub fn stats(&self) -> Stats {
         let shared = &self.0.shared;
