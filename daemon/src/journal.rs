@@ -201,6 +201,8 @@ pub struct Stats {
     pub disk_full: bool,
     /// Bytes of blocks that hold what no store has drained yet; 0 without a limit.
     pub waiting_bytes: u64,
+    /// How many such bytes there may be; `None` without a limit.
+    pub waiting_bytes_max: Option<u64>,
     /// Whether it takes nothing until a store has drained some of it.
     pub spool_full: bool,
     /// Damaged blocks known of.
@@ -334,11 +336,6 @@ impl Journal {
         self.0.shared.spool.set_bytes_max(bytes_max);
     }
 
-    /// How many bytes may wait for a store; `None` where nothing waits for one.
-    pub fn waiting_max(&self) -> Option<u64> {
-        self.0.shared.spool.bytes_max()
-    }
-
     /// Tells when the journal can no longer be written; the app then ends the process.
     pub fn fault(&self) -> watch::Receiver<Option<Fault>> {
         self.0.shared.fault.subscribe()
@@ -379,6 +376,7 @@ impl Journal {
             sync_ns: counters.sync_ns.load(Ordering::Relaxed),
             disk_full: counters.disk_full.load(Ordering::Relaxed),
             waiting_bytes: shared.spool.waiting(),
+            waiting_bytes_max: shared.spool.bytes_max(),
             spool_full: shared.spool.is_full(),
             damaged_blocks: counters.damaged.load(Ordering::Relaxed),
             damaged: shared.damaged.lock().clone(),

@@ -27,9 +27,9 @@ impl Spool {
         self.bytes_max.store(bytes_max, Ordering::Relaxed);
     }
 
+    /// How many bytes may wait; `None` without a limit.
     pub(super) fn bytes_max(&self) -> Option<u64> {
-        let bytes_max = self.bytes_max.load(Ordering::Relaxed);
-        (bytes_max != NONE).then_some(bytes_max)
+        Some(self.bytes_max.load(Ordering::Relaxed)).filter(|bytes_max| *bytes_max != NONE)
     }
 
     pub(super) fn is_full(&self) -> bool {
