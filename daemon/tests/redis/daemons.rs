@@ -77,8 +77,11 @@ fn all_show_what_all_have_taken_and_a_leaver_is_missed_at_once() {
     assert!(detail.starts_with("3 of 3 instances; each instance keeps its own events"), "{detail}");
     let routes = cluster.daemon(1).get("/api/routes?window=60s").json();
     assert_eq!(routes["routes"][0]["route"], "/from/c", "{routes}");
+    // Whatever it took in the second it stops in is told before it leaves.
+    post(cluster.daemon(2), "/from/c", 40);
     assert_eq!(cluster.terminate(2), Some(0));
     says(cluster.daemon(0), "cluster", "2 of 2");
+    eventually("the last second is told", || (counted(cluster.daemon(0)) == 100).then_some(()));
     eventually("two are expected", || {
         let nodes = cluster.daemon(1).aggregate("1s")["nodes"].clone();
         (nodes == json!({"reporting": 2, "expected": 2})).then_some(())
@@ -86,7 +89,7 @@ fn all_show_what_all_have_taken_and_a_leaver_is_missed_at_once() {
     assert!(cluster.daemon(0).metric("pulseboard_cluster_up") > 0.0);
     cluster.restart(2);
     all_report(&cluster);
-    all_count(&cluster, 60);
+    all_count(&cluster, 100);
 }
 
 #[test]
@@ -172,6 +175,45 @@ fn a_second_daemon_under_one_node_id_says_so_and_publishes_nothing() {
     drop(cluster);
     says(&second, "cluster", "not heard for");
     assert!(check(&second, "cluster").1.starts_with("1 of 2"));
+}
+
+/// Subscribes to a room, and reads until its window holds so many events of all instances.
+fn sees(daemon: &Daemon, room: &str, events: u64, nodes: u64) {
+    let stream = std::net::TcpStream::connect(daemon.address).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_mins(1))).unwrap();
+    let url = format!("ws://{}/ws", daemon.address);
+    let (mut socket, _) = tungstenite::client(url, stream).unwrap();
+    let subscribe = json!({"op": "subscribe", "rooms": [room]}).to_string();
+    socket.send(tungstenite::Message::text(subscribe)).unwrap();
+    let (mut seen, mut reporting) = (0, 0);
+    eventually(&format!("{room} shows {events}"), || {
+        let frame: Value = serde_json::from_str(socket.read().unwrap().to_text().unwrap()).unwrap();
+        assert_ne!(frame["op"], "error", "{frame}");
+        let aggregate = &frame["aggregate"];
+        seen = aggregate["events"].as_u64().unwrap_or(seen);
+        reporting = aggregate["nodes"]["reporting"].as_u64().unwrap_or(reporting);
+        (seen == events && reporting == nodes).then_some(())
+    });
+}
+
+#[test]
+fn a_filtered_view_shows_what_all_instances_counted_before_and_after_it_was_opened() {
+    let redis = Redis::start();
+    let cluster = cluster(3, &redis);
+    for number in 0..3 {
+        post(cluster.daemon(number), "/users/17/cart", 10);
+        post(cluster.daemon(number), "/other", 100);
+    }
+    all_count(&cluster, 330);
+    let room = "window:60s?filter=route=/users/:id/cart";
+    sees(cluster.daemon(0), room, 30, 3);
+    post(cluster.daemon(1), "/users/4/cart", 5);
+    sees(cluster.daemon(0), room, 35, 3);
+    sees(cluster.daemon(2), room, 35, 3);
+    let opened = redis::cmd("ZRANGE")
+        .arg(&["pulseboard:{life}:views", "0", "-1"])
+        .query::<Vec<String>>(&mut redis.connection());
+    assert_eq!(opened.unwrap(), ["route=/users/:id/cart"]);
 }
 
 #[test]
