@@ -12,7 +12,7 @@ use pulseboard::window::RouteSort;
 use pulseboard::wire::server::{Aggregate, History, Nodes};
 use tempfile::TempDir;
 
-use crate::aggregate::{Counted, Heard};
+use crate::aggregate::{Counted, Heard, Watch};
 
 use super::bus::{Bus, Fate};
 use super::harness::{Aggregator, Event, Log, START};
@@ -430,6 +430,31 @@ fn a_view_watched_on_one_instance_is_counted_on_all_and_joined() {
     drop((watch, want));
     happen(&mut cluster, 420..490);
     assert!(cluster.nodes.iter().all(|node| node.views.stats().views == 0));
+}
+
+#[test]
+fn a_view_that_gave_way_and_is_opened_again_shows_what_peers_said_before() {
+    let mut cluster = Cluster::of(2);
+    let one = filter("route=/r/1");
+    let theirs = cluster.nodes[1].views.watch(one.clone()).unwrap();
+    for turn in 0..90 {
+        let event = Event { user: turn, ..Event::at(cluster.now_ms()) };
+        cluster.deal(&[event, event], 0);
+        cluster.run_ticks(1);
+    }
+    let open = |node: &Aggregator, user: u32| node.views.watch(filter(&format!("userId=u{user}")));
+    let mine: Vec<_> = (0..3).map(|user| open(&cluster.nodes[0], user).unwrap()).collect();
+    cluster.run_ticks(2);
+    drop(mine);
+    let watch = cluster.nodes[0].views.watch(one.clone()).unwrap();
+    cluster.run_ticks(3);
+    let head = theirs.latest().unwrap().tick;
+    for window in WINDOWS {
+        let of =
+            |watch: &Watch| watch.history_until(window, Some(head - 80), head).unwrap().history;
+        assert_eq!(difference(&of(&watch), &of(&theirs)), None, "{window}");
+    }
+    assert_eq!(watch.latest().unwrap().windows[2].aggregate.events, 2 * 55);
 }
 
 #[test]
