@@ -316,6 +316,25 @@ fn what_is_too_old_too_new_or_from_too_many_is_refused_and_counted() {
 }
 
 #[test]
+fn of_what_a_peer_said_the_newest_revision_counts_in_whatever_order_they_come() {
+    let mut cluster = Cluster::of(1);
+    cluster.run_ticks(3);
+    let head = cluster.whole.views.latest().tick;
+    let heard = |revision: u64| {
+        let mut summary = TickSummary::default();
+        summary.totals.events = revision;
+        let counted = Counted { tick: head, revision, summary: Arc::new(summary) };
+        Heard { node: "b".into(), counted }
+    };
+    let mut state = cluster.nodes[0].shared.state.lock();
+    for (revisions, want) in [(&[3, 5, 4, 5, 1][..], 5), (&[7, 6], 7), (&[2], 7)] {
+        state.hear(revisions.iter().map(|revision| heard(*revision)).collect(), head);
+        assert_eq!(state.shown().get(head).unwrap().totals.events, want);
+    }
+    assert_eq!(state.nodes_at(head).reporting, 2);
+}
+
+#[test]
 fn what_peers_said_is_let_go_of_early_when_there_is_much_and_refused_when_there_is_too_much() {
     let mut cluster = Cluster::of(1);
     cluster.run_ticks(400);
