@@ -117,11 +117,11 @@ impl Stats {
         let waiting = self.waiting();
         if let Some(error) = &self.last_error {
             let detail = format!("store.mongodb.uri: MongoDB takes no writes: {error}; {waiting}");
-            return Some(("store refuses".into(), detail));
+            return Some(("MongoDB takes no writes".into(), detail));
         }
         let secs = self.lag_seconds;
         if secs > BEHIND.as_secs_f64() {
-            let brief = format!("store {secs:.0} s behind");
+            let brief = format!("MongoDB {secs:.0} s behind");
             return Some((brief, format!("MongoDB is {secs:.0} s behind; {waiting}")));
         }
         None
@@ -293,6 +293,11 @@ impl Drain {
         get(&self.0.shared.board.kept_seq) + 1
     }
 
+    /// Every event up to this is durable in the store.
+    pub fn drained_seq(&self) -> u64 {
+        get(&self.0.shared.board.drained_seq)
+    }
+
     /// How it stands.
     pub fn stats(&self) -> Stats {
         let shared = &self.0.shared;
@@ -325,9 +330,11 @@ impl Drain {
     pub async fn stop(&self, within: Duration) -> u64 {
         let Some(mut tasks) = self.0.tasks.lock().take() else { return self.0.shared.lag_events() };
         // Ends by itself when everything is drained.
-        let _ = tokio::time::timeout(within, &mut tasks.events).await;
+        let all_drained = tokio::time::timeout(within, &mut tasks.events).await.is_ok();
         let _ = self.0.stop.send(true);
-        let _ = tasks.events.await;
+        if !all_drained {
+            let _ = tasks.events.await;
+        }
         let _ = tokio::time::timeout(PARTING, tasks.aggregates).await;
         self.0.shared.keep().await;
         let _ = self.0.part.send(true);
