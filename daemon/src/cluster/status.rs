@@ -58,7 +58,7 @@ pub(super) fn cluster(shared: &Shared) -> Status {
         State::Down { since_ms, reason } => {
             let since = when(*since_ms);
             let detail = format!("{setting}: Redis is gone since {since}: {reason}; {alone}");
-            return Status::bad("Redis gone", detail);
+            return Status::bad("Redis gone, own numbers only", detail);
         }
         State::Refused { reason, .. } => {
             return Status::bad("Redis refuses", format!("{setting}: {reason}; {alone}"));
@@ -96,7 +96,12 @@ pub(super) fn cluster(shared: &Shared) -> Status {
             format!("{} not heard for {} s", shared.name_of(&members, peer), silence.as_secs())
         };
         let detail = format!("{of}: {}", listed(silent.iter().map(said).collect()));
-        return Status::bad(format!("{of} instances"), detail);
+        // How many report stands beside it in both dashboards.
+        let brief = match &silent[..] {
+            [(peer, _)] => format!("{} not heard", shared.name_of(&members, peer)),
+            several => format!("{} instances not heard", several.len()),
+        };
+        return Status::bad(brief, detail);
     }
     let off: Vec<String> = members
         .peers()
