@@ -288,6 +288,11 @@ impl Peers for Cluster {
         self.0.beat_now.notify_one();
     }
 
+    fn begun(&self, key: &str) {
+        self.0.inbox.lock().begin(key);
+        self.0.fill_all();
+    }
+
     fn closed(&self, key: &str) {
         self.0.watched.lock().closed(key);
     }

@@ -25,7 +25,7 @@ use super::subscriber::{Heard, Subscriber};
 use crate::aggregate::Counted;
 
 /// How long a tick is kept in Redis.
-const KEPT_MS: i64 = 330_000;
+const KEPT_MS: i64 = 430_000;
 /// Ticks sent together, and about how many bytes of them.
 const SENT_TOGETHER: usize = 64;
 const BYTES_TOGETHER: usize = 4 << 20;
