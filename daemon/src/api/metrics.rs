@@ -124,6 +124,8 @@ fn about_the_journal(stages: &Stages) {
 }
 
 fn about_the_store(stages: &Stages) {
+    let lag_bytes_max = stages.journal.stats().waiting_bytes_max.unwrap_or(0);
+    gauge!("pulseboard_store_lag_bytes_max").set(lag_bytes_max as f64);
     let Some(drain) = stages.drain.as_ref().map(Drain::stats) else {
         let behind_ms = stages.views.stats().behind_ms;
         gauge!("pulseboard_store_lag_events").set(health::lag_events(stages) as f64);

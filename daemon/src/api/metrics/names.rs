@@ -164,6 +164,7 @@ pub const METRICS: &[Metric] = &[
     // Counting and the store.
     now("pulseboard_store_lag_events", "Acknowledged events not counted, or not in MongoDB yet."),
     now("pulseboard_store_lag_bytes", "Bytes in the journal that wait for MongoDB."),
+    now("pulseboard_store_lag_bytes_max", "How many may wait; 0 with the embedded store."),
     now(
         "pulseboard_store_lag_seconds",
         "Age of the oldest event that is not counted, or not in MongoDB yet.",
