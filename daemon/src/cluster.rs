@@ -288,6 +288,11 @@ impl Peers for Cluster {
         self.0.beat_now.notify_one();
     }
 
+    fn begun(&self, key: &str) {
+        self.0.inbox.lock().begin(key);
+        self.0.fill_all();
+    }
+
     fn closed(&self, key: &str) {
         self.0.watched.lock().closed(key);
     }
@@ -349,11 +354,17 @@ impl Shared {
     }
 
     /// Counts what became of a message that was not taken.
-    fn passed(&self, verdict: Verdict) {
+    fn passed(&self, node: &Arc<str>, verdict: Verdict) {
         match verdict {
             Verdict::Taken | Verdict::Passed => {}
-            Verdict::Future => drop(self.counters.future.fetch_add(1, Ordering::Relaxed)),
-            Verdict::Full => drop(self.counters.full.fetch_add(1, Ordering::Relaxed)),
+            Verdict::Future => {
+                self.counters.future.fetch_add(1, Ordering::Relaxed);
+            }
+            Verdict::Full => {
+                self.counters.full.fetch_add(1, Ordering::Relaxed);
+                // It is read from Redis with one of the next signs of life.
+                self.to_fill.lock().insert(Arc::clone(node));
+            }
         }
     }
 

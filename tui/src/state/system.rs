@@ -37,6 +37,17 @@ pub fn rows(state: &State) -> Vec<Row> {
     row("store", "batches", writes.filter(|_| batches > Some(0.0)), "");
     row("store", "queries", timed(figures, "pulseboard_store_query_seconds"), "");
     row("instances", "in the numbers", instances(state), "cluster");
+    if state.is_cluster() {
+        let up = figures.value("pulseboard_cluster_up");
+        let redis = up.map(|up| if up > 0.0 { "answers" } else { "gone" }.to_owned());
+        row("instances", "Redis", redis, "cluster");
+        row(
+            "instances",
+            "ticks heard",
+            rate(figures, "pulseboard_cluster_ticks_received_total"),
+            "",
+        );
+    }
     let sync = timed(figures, "pulseboard_journal_sync_seconds");
     row("events in", "accepted", rate(figures, "pulseboard_events_accepted_total"), "");
     row("events in", "duplicates", rate(figures, "pulseboard_events_duplicate_total"), "");
@@ -45,7 +56,7 @@ pub fn rows(state: &State) -> Vec<Row> {
     row("journal", "on disk", journal(figures), "journal");
     row("journal", "syncs", sync, "");
     let free = figures.value("pulseboard_disk_free_bytes").map(words::bytes);
-    row("journal", "free on its disk", free, "journal");
+    row("journal", "disk free", free, "journal");
     let memory = figures.value("pulseboard_resident_memory_bytes").map(words::bytes);
     row("process", "memory", memory, "");
     let cpu = figures.rate("pulseboard_cpu_seconds_total");
