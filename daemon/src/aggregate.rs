@@ -7,6 +7,7 @@
 //! counts: that was decided when the event was journaled. Started by `app`.
 
 mod board;
+mod buckets;
 mod filler;
 mod history;
 mod looking_back;

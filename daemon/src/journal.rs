@@ -9,12 +9,14 @@
 //!
 //! Rooms: [`block`] is the byte layout, [`segment`] the files, [`writer`] the one thread that
 //! writes, [`keeper`] merges beside it, [`start`] and [`recovery`] open, [`reader`], [`forward`]
-//! and [`tail`] read, [`retention`] lets go.
+//! and [`tail`] read, [`holds`] and [`tombstones`] say what they see, [`retention`] lets go,
+//! [`spool`] counts what waits for a store.
 
 mod block;
 mod disk;
 mod forward;
 mod handoff;
+mod holds;
 mod index;
 mod keeper;
 mod queue;
@@ -22,8 +24,11 @@ mod reader;
 mod recovery;
 mod retention;
 mod segment;
+mod spool;
 mod start;
 mod tail;
+mod tombstones;
+mod unseen;
 mod writer;
 
 use std::fmt;
@@ -40,12 +45,15 @@ use tokio::sync::watch;
 pub use block::Damage;
 pub use disk::{Disk, DiskFile, OsDisk};
 pub use forward::Forward;
-pub use queue::{AppendError, Appended, Pending};
+pub use holds::{Hold, Seen};
+pub use queue::{AppendError, Appended, Pending, PendingHold};
 pub use reader::{FingerprintsRead, ReadError, Scan, ScanRange};
 pub use recovery::OpenError;
 pub use retention::Trimmed;
 pub use start::open;
 pub use tail::{Tail, TailItem};
+pub use tombstones::TombstoneError;
+pub use unseen::Unseen;
 
 use queue::Shared;
 
@@ -62,7 +70,8 @@ pub struct Options {
     pub max_bytes: u64,
     /// Events are kept this many days from their arrival. 7.
     pub events_days: u32,
-    /// The disk the journal may take while a store is away; past it appends are refused. None.
+    /// Bytes of events that may wait for a store; past it appends are refused. What was drained and
+    /// is still kept does not count. None.
     pub spool_bytes: Option<u64>,
     /// How long small blocks gather before they are merged, ms. 1,000.
     pub merge_after_ms: u64,
@@ -105,6 +114,10 @@ pub struct Recovery {
     pub first_seq: u64,
     /// The sequence the next event gets.
     pub next_seq: u64,
+    /// Readers had seen every event below this sequence, and perhaps some beyond.
+    pub seen_seq: u64,
+    /// Events among those held that readers pass over; not counted in `events`.
+    pub tombstones: u64,
     /// Earliest arrival among the oldest events, Unix ms.
     pub oldest_arrival_ms: Option<i64>,
     /// Bytes of a torn tail that were cut: nothing in it was acknowledged.
@@ -156,8 +169,14 @@ pub struct Stats {
     pub events: u64,
     /// Lowest sequence held, or `next_seq` when nothing is.
     pub first_seq: u64,
-    /// Sequence after the last acknowledged event.
+    /// Sequence after the last event readers may see.
     pub next_seq: u64,
+    /// Durable events that are held: readers do not see them yet.
+    pub held: u64,
+    /// Events under a tombstone.
+    pub tombstones: u64,
+    /// Held appends that whoever made them gave up, and that were let go by themselves.
+    pub holds_dropped: u64,
     /// Earliest arrival among the oldest events, Unix ms.
     pub oldest_arrival_ms: Option<i64>,
     /// Bytes of disk taken, reserved space included.
@@ -180,7 +199,9 @@ pub struct Stats {
     pub sync_ns: u64,
     /// Whether the last attempt to get more disk failed for want of space.
     pub disk_full: bool,
-    /// Whether it takes nothing until a store has drained it.
+    /// Bytes of blocks that hold what no store has drained yet; 0 without a limit.
+    pub waiting_bytes: u64,
+    /// Whether it takes nothing until a store has drained some of it.
     pub spool_full: bool,
     /// Damaged blocks known of.
     pub damaged_blocks: u64,
@@ -211,11 +232,35 @@ impl Journal {
     pub fn append(&self, batch: EventBatch) -> Result<Pending, AppendError> {
         debug_assert!(!batch.is_empty(), "an append has at least one event");
         let shared = &self.0.shared;
-        if shared.spool_is_full() {
+        if shared.spool.is_full() {
             return Err(AppendError::SpoolFull);
         }
         let block = block::encode::encode(&batch, false);
         shared.append(block, batch)
+    }
+
+    /// The same for a batch that readers do not see, once it is durable, before its hold is let go.
+    pub fn append_held(&self, batch: EventBatch) -> Result<PendingHold, AppendError> {
+        debug_assert!(!batch.is_empty(), "an append has at least one event");
+        let shared = &self.0.shared;
+        if shared.spool.is_full() {
+            return Err(AppendError::SpoolFull);
+        }
+        let block = block::encode::encode(&batch, false);
+        shared.append_held(block, batch)
+    }
+
+    /// Has readers pass over these events, for good and durably; to be called while they are held.
+    /// Blocks on the disk.
+    pub fn tombstone(&self, seqs: &[u64]) -> Result<(), TombstoneError> {
+        let _one = self.0.retention.lock();
+        tombstones::add(&self.0.shared, &*self.0.disk, seqs)
+    }
+
+    /// Hides what is stored from `from_seq` on from readers, until it is let go bit by bit: for a
+    /// start, before the first reader and the first append. `None` when there is nothing.
+    pub fn unseen_from(&self, from_seq: u64) -> Option<Unseen> {
+        Unseen::new(&self.0.shared, from_seq.max(1))
     }
 
     /// A reader that pulls from `from_seq` on, or from the oldest event held if that is later.
@@ -260,7 +305,8 @@ impl Journal {
         reader::fingerprints(&self.0.shared, since_arrival_ms, workers, sink)
     }
 
-    /// Sequence after the last acknowledged event.
+    /// Sequence after the last event readers may see: of a journal in which nothing is held, after
+    /// the last acknowledged one.
     pub fn next_seq(&self) -> u64 {
         self.0.shared.handoff.end_seq()
     }
@@ -270,6 +316,16 @@ impl Journal {
     pub fn enforce_retention(&self, now_ms: i64, floor_seq: u64) -> Result<Trimmed, ReadError> {
         let _one = self.0.retention.lock();
         retention::enforce(&self.0.shared, &*self.0.disk, now_ms, floor_seq)
+    }
+
+    /// A store has all events below `seq`: what waits is counted anew. Some us for a thousand blocks.
+    pub fn drained(&self, seq: u64) {
+        self.0.shared.spool.drained(&self.0.shared.index, seq);
+    }
+
+    /// Sets how many bytes may wait for a store from now on.
+    pub fn allow_waiting(&self, bytes_max: u64) {
+        self.0.shared.spool.set_bytes_max(bytes_max);
     }
 
     /// Tells when the journal can no longer be written; the app then ends the process.
@@ -290,11 +346,16 @@ impl Journal {
         let shared = &self.0.shared;
         let counters = &shared.counters;
         let next_seq = self.next_seq();
+        let held = shared.handoff.durable_seq().saturating_sub(next_seq);
         let index = shared.index.read();
+        let tombstones = index.tombstones.len() as u64;
         Stats {
-            events: index.events,
+            events: index.events.saturating_sub(tombstones),
             first_seq: index.first_seq().unwrap_or(next_seq),
             next_seq,
+            held,
+            tombstones,
+            holds_dropped: counters.holds_dropped.load(Ordering::Relaxed),
             oldest_arrival_ms: index.oldest_arrival_ms(),
             disk_bytes: counters.disk_bytes.load(Ordering::Relaxed),
             segments: index.segments.len() as u64,
@@ -306,7 +367,8 @@ impl Journal {
             syncs: counters.syncs.load(Ordering::Relaxed),
             sync_ns: counters.sync_ns.load(Ordering::Relaxed),
             disk_full: counters.disk_full.load(Ordering::Relaxed),
-            spool_full: shared.spool_is_full(),
+            waiting_bytes: shared.spool.waiting(),
+            spool_full: shared.spool.is_full(),
             damaged_blocks: counters.damaged.load(Ordering::Relaxed),
             damaged: shared.damaged.lock().clone(),
             trimmed_events: counters.trimmed_events.load(Ordering::Relaxed),

@@ -9,6 +9,7 @@
 //! Does no I/O and reads no clock. Driven by the aggregator's thread.
 
 mod apply;
+mod changes;
 mod finality;
 mod frame;
 mod restore;
@@ -25,6 +26,7 @@ use pulseboard::window::{Point, Ticks, Window};
 use super::Settings;
 use super::history::WindowHistory;
 use crate::store::embedded::{Commit, FinalFrame, Position};
+use changes::Changes;
 
 /// Ticks that are kept as ticks, for fine history: two hours.
 pub(super) const TICKS_KEPT: i64 = 7_200;
@@ -70,6 +72,8 @@ pub(super) struct State {
     dirty: BTreeSet<i64>,
     /// Of these, those that left `ticks`.
     pub(super) departed: BTreeMap<i64, Arc<TickSummary>>,
+    /// What changed since it was last written to the shared store.
+    pub(super) changes: Changes,
     /// Framed ticks that changed since the last frame.
     changed: BTreeSet<i64>,
     /// Points that became final with other numbers than they had, by window; sent with the next frame.
@@ -97,7 +101,7 @@ impl State {
     }
 
     /// The first tick that is kept in memory.
-    fn first_needed(&self) -> i64 {
+    pub(super) fn first_needed(&self) -> i64 {
         self.final_upto.min(self.head - FINAL_AFTER_SECS) - self.longest()
     }
 

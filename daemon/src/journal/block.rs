@@ -17,7 +17,8 @@
 //!       56    8  position in this file up to which all was synced when this was written
 //!       64    4  bytes of text after decoding
 //!       68    4  CRC32C of the directory
-//!       72    4  reserved, 0
+//!       72    4  sequence up to which readers saw when this was written, less that of the first
+//!                event, at most 2^31 either way; a lower bound, 0 in blocks of earlier builds
 //!       76    4  CRC32C of the file's id and the 76 bytes before
 //!   body
 //!        0 12*n  directory, an entry a column in this order:
@@ -118,6 +119,8 @@ pub(super) struct Header {
     pub(super) synced_to: u64,
     pub(super) text_len: u32,
     pub(super) directory_crc: u32,
+    /// Sequence readers saw up to when it was written, or less.
+    pub(super) seen_seq: u64,
 }
 
 impl Header {
@@ -134,6 +137,13 @@ impl Header {
     /// Bytes the directory takes after the header.
     pub(super) fn directory_len(&self) -> usize {
         usize::from(self.columns) * ENTRY_BYTES
+    }
+
+    /// How far readers saw, from the first event on. What is further away than can be said is
+    /// understated.
+    fn seen_offset(&self) -> i32 {
+        let offset = i128::from(self.seen_seq) - i128::from(self.first_seq);
+        offset.clamp(i32::MIN.into(), i32::MAX.into()) as i32
     }
 
     /// Writes the header over the first bytes of a block of file `file_id`.
@@ -153,6 +163,7 @@ impl Header {
         at[56..64].copy_from_slice(&self.synced_to.to_le_bytes());
         at[64..68].copy_from_slice(&self.text_len.to_le_bytes());
         at[68..72].copy_from_slice(&self.directory_crc.to_le_bytes());
+        at[72..76].copy_from_slice(&self.seen_offset().to_le_bytes());
         let crc = header_crc(&at, file_id);
         at[76..80].copy_from_slice(&crc.to_le_bytes());
         block[..HEADER_BYTES].copy_from_slice(&at);
@@ -175,6 +186,7 @@ impl Header {
             synced_to: u64_at(at, 56),
             text_len: u32_at(at, 64),
             directory_crc: u32_at(at, 68),
+            seen_seq: u64_at(at, 16).saturating_add_signed((u32_at(at, 72) as i32).into()),
         };
         let sound = header.count > 0
             && header.body_len <= BODY_BYTES_MAX

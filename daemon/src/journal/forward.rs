@@ -3,13 +3,12 @@
 //! Takes no part in retention: a reader that is slow enough is overtaken by it, goes on behind the
 //! gap and says how much it missed. Used by exports through [`super::Journal::forward`].
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use pulseboard::event::EventBatch;
 
 use super::queue::Shared;
-use super::reader::{ScanRange, load, part};
+use super::reader::{ScanRange, first_run, load, part};
 
 /// Batches of stored events, the oldest stored first; made by [`super::Journal::forward`].
 ///
@@ -26,7 +25,13 @@ pub struct Forward {
 
 impl Forward {
     pub(super) fn new(shared: Arc<Shared>, range: ScanRange) -> Self {
-        let end_seq = shared.handoff.end_seq().min(range.before_seq.unwrap_or(u64::MAX));
+        let end_seq = shared.handoff.end_seq();
+        Self::up_to(shared, range, end_seq)
+    }
+
+    /// The same, up to `end_seq`: beyond what readers see.
+    pub(super) fn up_to(shared: Arc<Shared>, range: ScanRange, end_seq: u64) -> Self {
+        let end_seq = end_seq.min(range.before_seq.unwrap_or(u64::MAX));
         let oldest = shared.index.read().first_seq().unwrap_or(end_seq);
         let next_seq = range.from_seq.unwrap_or(0).max(oldest);
         Self { shared, range, next_seq, end_seq, missed: 0 }
@@ -36,10 +41,6 @@ impl Forward {
     /// retention meanwhile, or found damaged.
     pub fn missed(&self) -> u64 {
         self.missed
-    }
-
-    fn wanted(&self) -> RangeInclusive<u64> {
-        self.next_seq..=self.end_seq - 1
     }
 }
 
@@ -57,18 +58,21 @@ impl Iterator for Forward {
             self.next_seq = self.next_seq.max(gone_to);
             let found = found.filter(|found| found.first_seq() < self.end_seq)?;
             let (from, to) = (found.first_seq().max(self.next_seq), found.end_seq());
-            let wanted = self.wanted();
-            self.next_seq = to.max(self.next_seq);
+            let Some((from, to)) = first_run(&self.shared, from, to.min(self.end_seq)) else {
+                self.next_seq = to.max(self.next_seq);
+                continue;
+            };
+            self.next_seq = to;
             if !self.range.may_match(found.timestamp_ms(), found.arrival_ms()) {
                 continue;
             }
             match load(&self.shared, &found) {
                 Some(batch) => {
-                    if let Some(part) = part(found.first_seq(), batch, &wanted) {
+                    if let Some(part) = part(found.first_seq(), batch, &(from..=to - 1)) {
                         return Some(part);
                     }
                 }
-                None => self.missed += to.min(self.end_seq).saturating_sub(from),
+                None => self.missed += to - from,
             }
         }
         None

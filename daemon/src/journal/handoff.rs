@@ -1,8 +1,8 @@
 //! Recent batches in memory, from the writer to those who pull by sequence.
 //!
 //! Bounded by bytes; when full, the oldest batches leave, and a reader that still needed them
-//! reads the journal's blocks instead. A batch leaves too once every reader has passed it. The
-//! writer never waits here for anyone.
+//! reads the journal's blocks instead. A batch leaves too once every reader has passed it. What is
+//! held stays out of their sight. The writer never waits here for anyone.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use pulseboard::event::EventBatch;
+use tokio::sync::oneshot;
+
+use super::holds::Holds;
 
 /// Batches taken in one go: one lock for many small ones.
 const TAKE: usize = 64;
@@ -22,7 +25,10 @@ struct Ring {
     batches: VecDeque<Numbered>,
     bytes: usize,
     /// Sequence after the last durable event.
+    durable_seq: u64,
+    /// Sequence after the last event readers may see: the watermark.
     end_seq: u64,
+    holds: Holds,
     closed: bool,
     readers: Vec<Weak<AtomicU64>>,
 }
@@ -51,22 +57,28 @@ impl Handoff {
         let ring = Ring {
             batches: VecDeque::new(),
             bytes: 0,
+            durable_seq: end_seq,
             end_seq,
+            holds: Holds::default(),
             closed: false,
             readers: Vec::new(),
         };
         Self { ring: Mutex::new(ring), news: Condvar::new(), bytes_max }
     }
 
-    /// Adds batches that became durable, in order.
-    pub(super) fn push(&self, batches: impl Iterator<Item = Numbered>, end_seq: u64) {
+    /// Adds batches that became durable, in order, and whether each is held.
+    pub(super) fn push(&self, batches: impl Iterator<Item = (Numbered, bool)>, durable_seq: u64) {
         let mut ring = self.ring.lock();
         let ring = &mut *ring;
-        for (first_seq, batch) in batches {
+        for ((first_seq, batch), held) in batches {
+            if held {
+                ring.holds.add(first_seq, first_seq + batch.len() as u64);
+            }
             ring.bytes += batch.heap_bytes();
             ring.batches.push_back((first_seq, batch));
         }
-        ring.end_seq = end_seq;
+        ring.durable_seq = durable_seq;
+        let news = ring.see();
         ring.readers.retain(|reader| reader.strong_count() > 0);
         let readers = ring.readers.iter().filter_map(Weak::upgrade);
         let passed = readers.map(|reader| reader.load(Ordering::Relaxed)).min();
@@ -78,12 +90,54 @@ impl Handoff {
             ring.bytes -= batch.heap_bytes();
             ring.batches.pop_front();
         }
-        self.news.notify_all();
+        if news {
+            self.news.notify_all();
+        }
+    }
+
+    /// Hides from readers what is durable from `from_seq` on, until it is let go. Before anything
+    /// is held and before any reader has come that far. Returns the sequence after it; `None`
+    /// when there is nothing.
+    pub(super) fn hold_back(&self, from_seq: u64) -> Option<u64> {
+        let mut ring = self.ring.lock();
+        let durable_seq = ring.durable_seq;
+        if from_seq >= durable_seq || ring.end_seq != durable_seq {
+            return None;
+        }
+        ring.holds.add(from_seq, durable_seq);
+        ring.end_seq = from_seq;
+        Some(durable_seq)
+    }
+
+    /// Lets the held append that begins at `first_seq` go; see [`Holds::let_go`].
+    pub(super) fn let_go(&self, first_seq: u64) -> Option<oneshot::Receiver<()>> {
+        let mut ring = self.ring.lock();
+        let passed = ring.holds.let_go(first_seq);
+        let (news, closed) = (ring.see(), ring.closed);
+        drop(ring);
+        if news {
+            self.news.notify_all();
+        }
+        passed.filter(|_| !closed)
+    }
+
+    /// Lets a part of what is held go; see [`Holds::let_go_below`].
+    pub(super) fn let_go_below(&self, first_seq: u64, seq: u64) {
+        let mut ring = self.ring.lock();
+        ring.holds.let_go_below(first_seq, seq);
+        let news = ring.see();
+        drop(ring);
+        if news {
+            self.news.notify_all();
+        }
     }
 
     /// Tells readers that nothing more will come.
     pub(super) fn close(&self) {
-        self.ring.lock().closed = true;
+        let mut ring = self.ring.lock();
+        ring.closed = true;
+        ring.holds.close();
+        drop(ring);
         self.news.notify_all();
     }
 
@@ -106,16 +160,34 @@ impl Handoff {
         if ring.batches.get(from).is_none_or(|(first, _)| *first > seq) {
             return Offer::Behind(ring.end_seq);
         }
-        Offer::Batches(ring.batches.range(from..).take(TAKE).cloned().collect())
+        let seen = |(first, batch): &&Numbered| first + batch.len() as u64 <= ring.end_seq;
+        let batches: VecDeque<Numbered> =
+            ring.batches.range(from..).take_while(seen).take(TAKE).cloned().collect();
+        if batches.is_empty() { Offer::Behind(ring.end_seq) } else { Offer::Batches(batches) }
     }
 
-    /// Sequence after the last durable event.
+    /// Sequence after the last event readers may see.
     pub(super) fn end_seq(&self) -> u64 {
         self.ring.lock().end_seq
+    }
+
+    /// Sequence after the last durable event, held ones included.
+    pub(super) fn durable_seq(&self) -> u64 {
+        self.ring.lock().durable_seq
     }
 
     /// Bytes of batches held.
     pub(super) fn bytes(&self) -> usize {
         self.ring.lock().bytes
+    }
+}
+
+impl Ring {
+    /// Moves the watermark to where it belongs; returns whether readers have something new.
+    fn see(&mut self) -> bool {
+        let end_seq = self.holds.watermark(self.durable_seq).max(self.end_seq);
+        let news = end_seq > self.end_seq;
+        self.end_seq = end_seq;
+        news
     }
 }

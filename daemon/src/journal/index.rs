@@ -4,7 +4,7 @@
 //! Holds no text and does no I/O. The writer adds to it after a sync, retention takes away,
 //! readers look things up.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use pulseboard::event::EventBatch;
@@ -43,6 +43,8 @@ pub(super) struct InHead {
     pub(super) batch: Arc<EventBatch>,
     pub(super) arrival_ms: (i64, i64),
     pub(super) timestamp_ms: (i64, i64),
+    /// Bytes it takes in the head.
+    pub(super) bytes: u32,
 }
 
 impl InHead {
@@ -127,6 +129,8 @@ pub(super) struct Index {
     /// By the number of the segment they were in.
     pub(super) fingerprints: BTreeMap<u64, Vec<BlockAt>>,
     pub(super) events: u64,
+    /// Sequences readers pass over.
+    pub(super) tombstones: BTreeSet<u64>,
     /// Nothing below this sequence that is in no segment is wanted any more.
     pub(super) trimmed_to: u64,
 }
@@ -199,6 +203,30 @@ impl Index {
         found.into_iter().flatten().min()
     }
 
+    /// The first run of `from..to` without a tombstone.
+    pub(super) fn first_run(&self, from: u64, to: u64) -> Option<(u64, u64)> {
+        let mut start = from;
+        for gone in self.tombstones.range(from..to.max(from)) {
+            if *gone > start {
+                return Some((start, *gone));
+            }
+            start = gone + 1;
+        }
+        (start < to).then_some((start, to))
+    }
+
+    /// The last run of `from..to` without a tombstone.
+    pub(super) fn last_run(&self, from: u64, to: u64) -> Option<(u64, u64)> {
+        let mut end = to;
+        for gone in self.tombstones.range(from..to.max(from)).rev() {
+            if gone + 1 < end {
+                return Some((gone + 1, end));
+            }
+            end = *gone;
+        }
+        (from < end).then_some((from, end))
+    }
+
     /// The lowest sequence held.
     pub(super) fn first_seq(&self) -> Option<u64> {
         self.at_or_after(0).map(|found| found.first_seq())
@@ -207,6 +235,16 @@ impl Index {
     /// The sequence after the highest held.
     pub(super) fn end_seq(&self) -> Option<u64> {
         self.before(u64::MAX).map(|found| found.end_seq())
+    }
+
+    /// Bytes of everything that holds `seq` or a sequence after it.
+    pub(super) fn bytes_from(&self, seq: u64) -> u64 {
+        let covering = self.blocks.range(..seq).next_back();
+        let covering = covering.filter(|(first, at)| **first + u64::from(at.count) > seq);
+        let blocks = covering.into_iter().chain(self.blocks.range(seq..));
+        let from = self.in_head.partition_point(|batch| batch.end_seq() <= seq);
+        let in_head = self.in_head.range(from..).map(|batch| u64::from(batch.bytes));
+        blocks.map(|(_, at)| u64::from(at.len)).sum::<u64>() + in_head.sum::<u64>()
     }
 
     /// The earliest arrival in the oldest thing held, Unix ms.
@@ -220,5 +258,21 @@ impl Index {
         self.blocks.retain(|_, at| at.file.number != number);
         self.events -= segment.events;
         Some(segment)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_lie_between_tombstones_from_either_side() {
+        let mut index = Index::default();
+        assert_eq!((index.first_run(3, 9), index.last_run(3, 9)), (Some((3, 9)), Some((3, 9))));
+        assert_eq!((index.first_run(9, 9), index.last_run(9, 9)), (None, None));
+        index.tombstones.extend([3, 4, 6, 8, 20]);
+        assert_eq!((index.first_run(3, 9), index.last_run(3, 9)), (Some((5, 6)), Some((7, 8))));
+        assert_eq!((index.first_run(3, 5), index.last_run(3, 5)), (None, None));
+        assert_eq!((index.first_run(9, 20), index.last_run(1, 3)), (Some((9, 20)), Some((1, 3))));
     }
 }

@@ -19,8 +19,10 @@ use tokio::sync::{oneshot, watch};
 
 use super::block::encode::Encoded;
 use super::handoff::Handoff;
+use super::holds::Hold;
 use super::index::Index;
 use super::segment::BlockFile;
+use super::spool::Spool;
 use super::{DamagedBlock, Fault, Options};
 use crate::clock::Clock;
 
@@ -59,14 +61,21 @@ pub struct Appended {
     pub count: u32,
 }
 
+/// What an append came to; with the hold, where one was asked for.
+type Answer = Result<(Appended, Option<Hold>), AppendError>;
+
 /// An append on its way to the disk. Dropping it does not take the batch back.
-#[derive(Debug)]
-pub struct Pending(oneshot::Receiver<Result<Appended, AppendError>>);
+pub struct Pending(oneshot::Receiver<Answer>);
+
+/// An append whose events are held once they are durable. Dropping it does not take the batch
+/// back; the events are then let go by themselves.
+pub struct PendingHold(oneshot::Receiver<Answer>);
 
 impl Pending {
     /// Blocks the calling thread until the batch is durable. Not for async tasks, which await it.
     pub fn wait(self) -> Result<Appended, AppendError> {
-        self.0.blocking_recv().unwrap_or(Err(AppendError::Failed))
+        let answer = self.0.blocking_recv().unwrap_or(Err(AppendError::Failed));
+        answer.map(|(appended, _)| appended)
     }
 }
 
@@ -75,15 +84,37 @@ impl Future for Pending {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = Pin::new(&mut self.0).poll(context);
-        answer.map(|answer| answer.unwrap_or(Err(AppendError::Failed)))
+        answer.map(|answer| Ok(answer.unwrap_or(Err(AppendError::Failed))?.0))
     }
+}
+
+impl PendingHold {
+    /// Blocks the calling thread until the batch is durable. Not for async tasks, which await it.
+    pub fn wait(self) -> Result<Hold, AppendError> {
+        held(self.0.blocking_recv())
+    }
+}
+
+impl Future for PendingHold {
+    type Output = Result<Hold, AppendError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(held)
+    }
+}
+
+fn held(answer: Result<Answer, oneshot::error::RecvError>) -> Result<Hold, AppendError> {
+    let (_, hold) = answer.unwrap_or(Err(AppendError::Failed))?;
+    hold.ok_or(AppendError::Failed)
 }
 
 /// A batch to be written.
 pub(super) struct Append {
     pub(super) block: Encoded,
     pub(super) batch: Arc<EventBatch>,
-    reply: oneshot::Sender<Result<Appended, AppendError>>,
+    /// Whether readers do not see it before it is let go.
+    pub(super) held: bool,
+    reply: oneshot::Sender<Answer>,
     cost: u64,
 }
 
@@ -124,6 +155,12 @@ pub(super) struct Counters {
     pub(super) beat_ms: AtomicU64,
     pub(super) trimmed_events: AtomicU64,
     pub(super) trimmed_segments: AtomicU64,
+    /// Held appends that nobody let go in so many words.
+    pub(super) holds_dropped: AtomicU64,
+    /// How many tombstones the index has: readers look there only when there are any.
+    pub(super) tombstones: AtomicU64,
+    /// Whether tombstones are in the index that could not be written yet.
+    pub(super) tombstones_unwritten: AtomicBool,
 }
 
 /// What appenders, writer, keeper and readers share.
@@ -135,6 +172,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) fault: watch::Sender<Option<Fault>>,
     pub(super) damaged: Mutex<Vec<DamagedBlock>>,
+    /// What waits for a store.
+    pub(super) spool: Spool,
     /// Says durably how far retention went; only retention writes it.
     pub(super) trim_mark: Mutex<BlockFile>,
     queue: Mutex<Queue>,
@@ -142,12 +181,6 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Whether it holds all it may keep while a store is away.
-    pub(super) fn spool_is_full(&self) -> bool {
-        let taken = self.counters.disk_bytes.load(Ordering::Relaxed);
-        self.options.spool_bytes.is_some_and(|bytes_max| taken > bytes_max)
-    }
-
     pub(super) fn new(
         options: Options,
         clock: Clock,
@@ -156,7 +189,9 @@ impl Shared {
         trim_mark: BlockFile,
     ) -> Self {
         let handoff = Handoff::new(next_seq, options.handoff_bytes);
+        let spool = Spool::new(options.spool_bytes);
         Self {
+            spool,
             options,
             clock,
             index: RwLock::new(index),
@@ -172,6 +207,24 @@ impl Shared {
 
     /// Queues a batch for the writer.
     pub(super) fn append(&self, block: Encoded, batch: EventBatch) -> Result<Pending, AppendError> {
+        self.queue(block, batch, false).map(Pending)
+    }
+
+    /// The same for a batch that is held once it is durable.
+    pub(super) fn append_held(
+        &self,
+        block: Encoded,
+        batch: EventBatch,
+    ) -> Result<PendingHold, AppendError> {
+        self.queue(block, batch, true).map(PendingHold)
+    }
+
+    fn queue(
+        &self,
+        block: Encoded,
+        batch: EventBatch,
+        held: bool,
+    ) -> Result<oneshot::Receiver<Answer>, AppendError> {
         let cost = (block.bytes.len() + batch.heap_bytes()) as u64;
         let before = self.counters.inflight.fetch_add(cost, Ordering::Relaxed);
         if before > 0 && before + cost > self.options.inflight_bytes {
@@ -179,7 +232,7 @@ impl Shared {
             return Err(AppendError::Busy);
         }
         let (reply, answer) = oneshot::channel();
-        let append = Append { block, batch: Arc::new(batch), reply, cost };
+        let append = Append { block, batch: Arc::new(batch), held, reply, cost };
         let mut queue = self.queue.lock();
         if queue.closing || queue.gone {
             drop(queue);
@@ -190,14 +243,22 @@ impl Shared {
         queue.appends.push_back(append);
         drop(queue);
         self.arrived.notify_one();
-        Ok(Pending(answer))
+        Ok(answer)
     }
 
-    /// Answers an append.
-    pub(super) fn answer(&self, append: Append, answer: Result<Appended, AppendError>) {
+    /// Answers an append that is durable.
+    pub(super) fn acknowledge(self: &Arc<Self>, append: Append, appended: Appended) {
         self.counters.inflight.fetch_sub(append.cost, Ordering::Relaxed);
+        let end_seq = appended.first_seq + u64::from(appended.count);
+        let hold = append.held.then(|| Hold::new(self, appended.first_seq, end_seq));
         // Nobody listens any more when a request was given up; the batch is kept all the same.
-        let _ = append.reply.send(answer);
+        let _ = append.reply.send(Ok((appended, hold)));
+    }
+
+    /// Answers an append of which nothing was kept.
+    pub(super) fn refuse(&self, append: Append, error: AppendError) {
+        self.counters.inflight.fetch_sub(append.cost, Ordering::Relaxed);
+        let _ = append.reply.send(Err(error));
     }
 
     pub(super) fn push_merged(&self, merged: Merged) {
@@ -246,7 +307,7 @@ impl Shared {
         let failed = self.fault.borrow().is_some();
         for append in left {
             let error = if failed { AppendError::Failed } else { AppendError::Closed };
-            self.answer(append, Err(error));
+            self.refuse(append, error);
         }
         self.handoff.close();
     }

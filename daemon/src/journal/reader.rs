@@ -83,6 +83,14 @@ pub(super) fn part(
     Some((first_seq + from as u64, Arc::new(batch)))
 }
 
+/// The first run of `from..to` without a tombstone.
+pub(super) fn first_run(shared: &Shared, from: u64, to: u64) -> Option<(u64, u64)> {
+    if shared.counters.tombstones.load(Ordering::Acquire) == 0 {
+        return (from < to).then_some((from, to));
+    }
+    shared.index.read().first_run(from, to)
+}
+
 fn report(shared: &Shared, at: &BlockAt, first_seq: Option<u64>) {
     let name = at.file.path.file_name().map(|name| name.to_string_lossy().into_owned());
     shared.report_damage(DamagedBlock {
@@ -222,7 +230,8 @@ pub struct Scan {
 
 impl Scan {
     pub(super) fn new(shared: Arc<Shared>, range: ScanRange) -> Self {
-        Self { shared, range, before_seq: range.before_seq.unwrap_or(u64::MAX) }
+        let end_seq = shared.handoff.end_seq();
+        Self { shared, range, before_seq: range.before_seq.unwrap_or(u64::MAX).min(end_seq) }
     }
 }
 
@@ -232,12 +241,17 @@ impl Iterator for Scan {
     fn next(&mut self) -> Option<Self::Item> {
         let from_seq = self.range.from_seq.unwrap_or(0);
         loop {
-            let found = self.shared.index.read().before(self.before_seq)?;
+            let index = self.shared.index.read();
+            let found = index.before(self.before_seq)?;
             if found.end_seq() <= from_seq || self.before_seq == 0 {
                 return None;
             }
-            let wanted = from_seq..=self.before_seq - 1;
-            self.before_seq = found.first_seq();
+            let (first_seq, end_seq) = (found.first_seq(), found.end_seq().min(self.before_seq));
+            let run = index.last_run(first_seq.max(from_seq), end_seq);
+            drop(index);
+            self.before_seq = run.map_or(first_seq, |(run_seq, _)| run_seq);
+            let Some((from, to)) = run else { continue };
+            let wanted = from..=to - 1;
             if self.range.may_match(found.timestamp_ms(), found.arrival_ms())
                 && let Some(batch) = load(&self.shared, &found)
                 && let Some(part) = part(found.first_seq(), batch, &wanted)

@@ -17,20 +17,22 @@ use thiserror::Error;
 use super::block::decode::Body;
 use super::disk::Disk;
 use super::index::{BlockAt, InHead, Index, SegmentInfo};
-use super::segment::{BlockFile, FileHeader, Kind, NEW_EXTENSION, VERSION};
-use super::{DamagedBlock, Options, Recovery};
+use super::segment::{BLOCKS_START, BlockFile, FileHeader, Kind, NEW_EXTENSION};
+use super::{DamagedBlock, Options, Recovery, tombstones};
 use walk::{Hole, Walk, name, read_body};
 
 /// Why a journal cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// A later version wrote it.
-    #[error("{} was written by a newer version of Pulseboard (format {found}, this one reads {VERSION})", path.display())]
+    #[error("{} was written by a newer version of Pulseboard (format {found}, this one reads {newest})", path.display())]
     Newer {
         /// The file.
         path: PathBuf,
         /// Its format version.
         found: u16,
+        /// The newest this build reads.
+        newest: u16,
     },
     /// The file system refused.
     #[error("the journal in {} cannot be opened: {error}", path.display())]
@@ -88,9 +90,11 @@ pub(super) fn recover(disk: &dyn Disk, options: &Options) -> Result<Recovered, O
     recovery.segments(files.segments, &mut holes).map_err(at(&options.segments_dir()))?;
     recovery.heads(files.heads, &mut holes).map_err(at(&options.dir))?;
     recovery.fingerprints(files.fingerprints).map_err(at(&options.segments_dir()))?;
+    recovery.tombstones(files.tombstones, &mut holes).map_err(at(&options.dir))?;
     recovery.report_holes(holes);
     let Recovered { index, report, claimed_to, .. } = &mut recovery;
-    report.events = index.events;
+    report.tombstones = index.tombstones.len() as u64;
+    report.events = index.events.saturating_sub(report.tombstones);
     report.first_seq = index.first_seq().unwrap_or(1);
     let floors = [options.next_seq_min, index.trimmed_to, *claimed_to];
     report.next_seq = floors.into_iter().fold(index.end_seq().unwrap_or(1), u64::max);
@@ -108,6 +112,7 @@ struct Files {
     heads: Vec<BlockFile>,
     fingerprints: Vec<BlockFile>,
     trimmed: Vec<BlockFile>,
+    tombstones: Vec<BlockFile>,
     unreadable: Vec<Hole>,
     last_number: u64,
 }
@@ -120,6 +125,7 @@ impl Files {
             heads: Vec::new(),
             fingerprints: Vec::new(),
             trimmed: Vec::new(),
+            tombstones: Vec::new(),
             unreadable: Vec::new(),
             last_number: 0,
         };
@@ -135,6 +141,7 @@ impl Files {
                     Some("head") => (&mut files.heads, Kind::Head),
                     Some("fp") => (&mut files.fingerprints, Kind::Fingerprints),
                     Some("trimmed") => (&mut files.trimmed, Kind::Trimmed),
+                    Some("tombstones") => (&mut files.tombstones, Kind::Tombstones),
                     Some(NEW_EXTENSION) => {
                         unfinished.push(path);
                         continue;
@@ -148,8 +155,9 @@ impl Files {
                 }
                 let file = disk.open(&path).map_err(at(&path))?;
                 match FileHeader::read(&*file).map_err(at(&path))? {
-                    Some(header) if header.version > VERSION => {
-                        return Err(OpenError::Newer { path, found: header.version });
+                    Some(header) if header.version > kind.newest() => {
+                        let (found, newest) = (header.version, kind.newest());
+                        return Err(OpenError::Newer { path, found, newest });
                     }
                     Some(header) if header.kind == kind as u8 => {
                         let FileHeader { number, id, .. } = header;
@@ -200,6 +208,7 @@ impl Recovered {
             self.report.segments += 1;
             self.index.segments.insert(file.number, info);
             for (offset, header) in &walk.blocks {
+                self.report.seen_seq = self.report.seen_seq.max(header.seen_seq);
                 self.index.add_block(&file, *offset, header);
             }
             if index + 1 == last {
@@ -221,6 +230,7 @@ impl Recovered {
             self.report.bytes += walk.file_len;
             let mut events = 0;
             for (offset, header) in &walk.blocks {
+                self.report.seen_seq = self.report.seen_seq.max(header.seen_seq);
                 let found = self.index.at_or_after(header.first_seq);
                 let merged = found.is_some_and(|found| found.first_seq() <= header.first_seq);
                 if merged || header.end_seq() <= self.index.trimmed_to {
@@ -235,6 +245,7 @@ impl Recovered {
                             batch: Arc::new(batch),
                             arrival_ms: header.arrival_ms,
                             timestamp_ms: header.timestamp_ms,
+                            bytes: header.block_len() as u32,
                         });
                     }
                     Err(_) => holes.push(Hole {
@@ -269,6 +280,27 @@ impl Recovered {
                 blocks.map(|(offset, header)| BlockAt::new(Arc::clone(&file), *offset, header));
             self.index.fingerprints.insert(file.number, blocks.collect());
         }
+        Ok(())
+    }
+
+    /// Takes in which events readers pass over.
+    fn tombstones(&mut self, files: Vec<BlockFile>, holes: &mut Vec<Hole>) -> io::Result<()> {
+        for BlockFile { file, path, id, .. } in files {
+            match tombstones::read(&*file, id)? {
+                Some(seqs) => self.index.tombstones.extend(seqs),
+                None => holes.push(Hole {
+                    file: name(&path),
+                    from: BLOCKS_START,
+                    bytes: file.len()?.saturating_sub(BLOCKS_START),
+                    after_seq: None,
+                }),
+            }
+        }
+        let first_seq = self.index.first_seq().unwrap_or(0).max(self.index.trimmed_to);
+        self.index.tombstones = self.index.tombstones.split_off(&first_seq);
+        // None of them is given out again, whatever a disk lost.
+        let last = self.index.tombstones.last().map_or(0, |last| last + 1);
+        self.claimed_to = self.claimed_to.max(last);
         Ok(())
     }
 

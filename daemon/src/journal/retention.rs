@@ -18,7 +18,8 @@ use super::disk::Disk;
 use super::index::{BlockAt, SegmentInfo};
 use super::queue::Shared;
 use super::reader::{ReadError, read_front};
-use super::segment::{BLOCKS_START, BlockFile, Kind, fingerprints_name};
+use super::segment::{BLOCKS_START, BlockFile, Kind, VERSION, fingerprints_name};
+use super::tombstones::{self, VERSION_WITH_TOMBSTONES};
 
 /// What arrived within this is never let go.
 const KEEP_MS: i64 = 2 * 3_600_000;
@@ -49,6 +50,7 @@ pub(super) fn enforce(
     if !shared.clock.retention_allowed() {
         return Ok(trimmed);
     }
+    tombstones::keep_up(shared, disk)?;
     forget_fingerprints(shared, disk, now_ms)?;
     while let Some(segment) = candidate(shared, now_ms, floor_seq) {
         let number = segment.file.number;
@@ -74,6 +76,7 @@ pub(super) fn enforce(
     }
     if trimmed.segments > 0 {
         disk.sync_dir(&shared.options.segments_dir())?;
+        tombstones::keep_up(shared, disk)?;
     }
     Ok(trimmed)
 }
@@ -101,7 +104,9 @@ fn candidate(shared: &Shared, now_ms: i64, floor_seq: u64) -> Option<SegmentInfo
 fn mark_trimmed(shared: &Shared, seq: u64) -> io::Result<()> {
     let seq = seq.max(shared.index.read().trimmed_to);
     let mut mark = shared.trim_mark.lock();
-    mark.restart(Kind::Trimmed, seq)?;
+    let tombstones = shared.counters.tombstones.load(Ordering::Relaxed) > 0;
+    let version = if tombstones { VERSION_WITH_TOMBSTONES } else { VERSION };
+    mark.restart_as(Kind::Trimmed, seq, version)?;
     mark.file.sync_data()
 }
 

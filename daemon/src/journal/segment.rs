@@ -8,8 +8,9 @@
 //!
 //!   offset size
 //!        0    8  magic "PBjournl"
-//!        8    2  format version (1)
-//!       10    1  kind: 1 segment, 2 head, 3 fingerprints of a trimmed segment, 4 trim mark
+//!        8    2  format version (1; of a trim mark beside which there are tombstones, 2)
+//!       10    1  kind: 1 segment, 2 head, 3 fingerprints of a trimmed segment, 4 trim mark,
+//!               5 tombstones
 //!       11    5  reserved, 0
 //!       16    8  number: of the segment; of a head: how often heads were begun; of a trim mark:
 //!               the sequence after the last one that was let go
@@ -24,10 +25,11 @@ use std::sync::Arc;
 use super::block::encode::Encoded;
 use super::block::{HEADER_BYTES, Header};
 use super::disk::{Disk, DiskFile, is_full};
+use super::tombstones::VERSION_WITH_TOMBSTONES;
 
 /// Where blocks begin.
 pub(super) const BLOCKS_START: u64 = 4_096;
-/// Version of the file layout this build writes, and the newest it reads.
+/// Version of the file layout this build writes.
 pub(super) const VERSION: u16 = 1;
 
 const MAGIC: [u8; 8] = *b"PBjournl";
@@ -42,6 +44,14 @@ pub(super) enum Kind {
     Head = 2,
     Fingerprints = 3,
     Trimmed = 4,
+    Tombstones = 5,
+}
+
+impl Kind {
+    /// The newest version of such a file that this build reads.
+    pub(super) fn newest(self) -> u16 {
+        if self == Self::Trimmed { VERSION_WITH_TOMBSTONES } else { VERSION }
+    }
 }
 
 /// What a file's header says.
@@ -54,8 +64,8 @@ pub(super) struct FileHeader {
 }
 
 impl FileHeader {
-    fn new(kind: Kind, number: u64) -> Self {
-        Self { version: VERSION, kind: kind as u8, number, id: rand::random() }
+    fn new(kind: Kind, number: u64, version: u16) -> Self {
+        Self { version, kind: kind as u8, number, id: rand::random() }
     }
 
     fn write(&self, file: &dyn DiskFile) -> io::Result<()> {
@@ -144,6 +154,21 @@ impl BlockFile {
         made.map(|(file, id)| Self { file, path, number, id })
     }
 
+    /// Makes a file of `bytes` bytes after its header, which `fill` writes, in place of one of
+    /// that name.
+    pub(super) fn create_filled(
+        disk: &dyn Disk,
+        path: PathBuf,
+        kind: Kind,
+        number: u64,
+        bytes: u64,
+        fill: impl FnOnce(&dyn DiskFile, u64) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        let capacity = BLOCKS_START + bytes;
+        let made = Self::build(disk, &path, kind, number, capacity, |(file, id)| fill(file, id));
+        made.map(|(file, id)| Self { file, path, number, id })
+    }
+
     fn build(
         disk: &dyn Disk,
         path: &Path,
@@ -160,7 +185,7 @@ impl BlockFile {
             }
             created => created?,
         };
-        let header = FileHeader::new(kind, number);
+        let header = FileHeader::new(kind, number, VERSION);
         let done = file
             .preallocate(capacity)
             .and_then(|()| header.write(&*file))
@@ -178,7 +203,12 @@ impl BlockFile {
     /// Begins the file anew under the next number: all that was in it is void.
     /// Durable with the next sync of the file, which comes before anything in it counts.
     pub(super) fn restart(&mut self, kind: Kind, number: u64) -> io::Result<()> {
-        let header = FileHeader::new(kind, number);
+        self.restart_as(kind, number, VERSION)
+    }
+
+    /// The same, as a file of this version.
+    pub(super) fn restart_as(&mut self, kind: Kind, number: u64, version: u16) -> io::Result<()> {
+        let header = FileHeader::new(kind, number, version);
         header.write(&*self.file)?;
         self.number = number;
         self.id = header.id;

@@ -76,7 +76,9 @@ pub fn open(
         failed: false,
         retry_at: None,
     });
+    let tombstones = index.tombstones.len() as u64;
     let shared = Arc::new(Shared::new(options, clock, index, next_seq, trim_mark));
+    shared.counters.tombstones.store(tombstones, Ordering::Relaxed);
     shared.counters.disk_bytes.store(report.bytes, Ordering::Relaxed);
     for block in &report.damaged {
         shared.report_damage(block.clone());
@@ -95,6 +97,7 @@ pub fn open(
         active: 1,
         sealed,
         next_seq,
+        seen_seq: next_seq,
         buffer: Vec::new(),
     };
     let keeper_shared = Arc::clone(&shared);

@@ -13,13 +13,14 @@ use pulseboard::event::EventBatch;
 
 use super::handoff::{Numbered, Offer};
 use super::queue::Shared;
-use super::reader::{load, part};
+use super::reader::{first_run, load, part};
 
 /// What came next.
 #[derive(Clone, Debug)]
 pub enum TailItem {
     /// Durable events, in order of sequence, none twice. A first sequence beyond the one expected
-    /// means that what lies between is no longer in the journal: trimmed, or damaged and reported.
+    /// means that what lies between is no longer in the journal: trimmed, damaged and reported, or
+    /// under a tombstone.
     Events {
         /// Sequence of the batch's first event; the others follow densely.
         first_seq: u64,
@@ -58,9 +59,16 @@ impl Tail {
         loop {
             while let Some((first_seq, batch)) = self.taken.pop_front() {
                 let end_seq = first_seq + batch.len() as u64;
-                let wanted = self.next_seq..=u64::MAX - 1;
-                if let Some((first_seq, batch)) = part(first_seq, batch, &wanted) {
-                    self.next_seq = end_seq;
+                let from_seq = first_seq.max(self.next_seq);
+                let Some((from_seq, to_seq)) = first_run(&self.shared, from_seq, end_seq) else {
+                    self.next_seq = end_seq.max(self.next_seq);
+                    continue;
+                };
+                self.next_seq = to_seq;
+                if to_seq < end_seq {
+                    self.taken.push_front((first_seq, Arc::clone(&batch)));
+                }
+                if let Some((first_seq, batch)) = part(first_seq, batch, &(from_seq..=to_seq - 1)) {
                     return TailItem::Events { first_seq, batch };
                 }
             }
@@ -77,7 +85,8 @@ impl Tail {
         }
     }
 
-    /// Reads the next block; everything below `end_seq` is in the index, or gone.
+    /// Reads the next block; everything below `end_seq` is in the index, or gone. What a block has
+    /// beyond is held.
     fn read_journal(&mut self, end_seq: u64) {
         let found = self.shared.index.read().at_or_after(self.next_seq);
         let Some(found) = found.filter(|found| found.first_seq() < end_seq) else {
@@ -86,8 +95,10 @@ impl Tail {
         };
         match load(&self.shared, &found) {
             Some(batch) => {
-                self.position.store(found.end_seq(), Ordering::Relaxed);
-                self.taken.push_back((found.first_seq(), batch));
+                let to_seq = found.end_seq().min(end_seq);
+                self.position.store(to_seq, Ordering::Relaxed);
+                let wanted = self.next_seq..=to_seq - 1;
+                self.taken.extend(part(found.first_seq(), batch, &wanted));
             }
             None => self.skip_to(found.end_seq()),
         }

@@ -76,6 +76,8 @@ pub(super) struct Writer {
     pub(super) active: usize,
     pub(super) sealed: Option<Sealed>,
     pub(super) next_seq: u64,
+    /// Sequence readers saw up to when this round began: what blocks say of themselves.
+    pub(super) seen_seq: u64,
     pub(super) buffer: Vec<u8>,
 }
 
@@ -121,6 +123,7 @@ impl Writer {
 
     /// Writes, syncs, publishes, acknowledges. An error is final.
     fn commit(&mut self, work: Work) -> io::Result<()> {
+        self.seen_seq = self.shared.handoff.end_seq();
         let mut written = Vec::with_capacity(work.appends.len() + 1);
         let mut refused = Vec::new();
         let direct = self.write_to_head(work.appends, &mut written, &mut refused)?;
@@ -135,7 +138,7 @@ impl Writer {
         self.sync()?;
         self.publish(written);
         for append in refused {
-            self.shared.answer(append, Err(AppendError::DiskFull));
+            self.shared.refuse(append, AppendError::DiskFull);
         }
         if merged_last {
             self.head_merged();
@@ -161,6 +164,7 @@ impl Writer {
                 continue;
             }
             let first_seq = next_seq;
+            append.block.header.seen_seq = self.seen_seq;
             head.appender.seal(&mut append.block, first_seq, head.file.id);
             self.buffer.extend_from_slice(&append.block.bytes);
             next_seq += append.batch.len() as u64;
@@ -232,6 +236,7 @@ impl Writer {
     ) -> io::Result<Option<(Arc<BlockFile>, u64)>> {
         let done = self.make_room(block.bytes.len() as u64).and_then(|()| {
             let Current { file, appender } = &mut self.current;
+            block.header.seen_seq = self.seen_seq;
             appender.seal(block, first_seq, file.id);
             let offset = appender.append(&*file.file, &block.bytes)?;
             Ok((Arc::clone(file), offset))
@@ -313,17 +318,22 @@ impl Writer {
                 Written::Head { append, first_seq } => {
                     let header = &append.block.header;
                     bytes += append.block.bytes.len();
+                    self.shared.spool.add(append.block.bytes.len() as u64);
                     index.add_in_head(InHead {
                         first_seq: *first_seq,
                         batch: Arc::clone(&append.batch),
                         arrival_ms: header.arrival_ms,
                         timestamp_ms: header.timestamp_ms,
+                        bytes: append.block.bytes.len() as u32,
                     });
                 }
                 Written::Segment { append, at, offset, header } => {
                     bytes += header.block_len() as usize;
                     match append {
-                        Some(_) => index.add_block(at, *offset, header),
+                        Some(_) => {
+                            self.shared.spool.add(header.block_len());
+                            index.add_block(at, *offset, header);
+                        }
                         None => index.replace(at, *offset, header),
                     }
                 }
@@ -332,11 +342,13 @@ impl Writer {
         drop(index);
         self.shared.counters.written_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         let fresh = written.iter().filter_map(|written| match written {
-            Written::Head { append, first_seq } => Some((*first_seq, Arc::clone(&append.batch))),
+            Written::Head { append, first_seq } => Some((append, *first_seq)),
             Written::Segment { append, header, .. } => {
-                append.as_ref().map(|append| (header.first_seq, Arc::clone(&append.batch)))
+                append.as_ref().map(|append| (append, header.first_seq))
             }
         });
+        let fresh =
+            fresh.map(|(append, first_seq)| ((first_seq, Arc::clone(&append.batch)), append.held));
         self.shared.handoff.push(fresh, self.next_seq);
         for written in written {
             let (append, first_seq) = match written {
@@ -345,7 +357,7 @@ impl Writer {
                 Written::Segment { append: None, .. } => continue,
             };
             let count = append.batch.len() as u32;
-            self.shared.answer(append, Ok(Appended { first_seq, count }));
+            self.shared.acknowledge(append, Appended { first_seq, count });
         }
     }
 

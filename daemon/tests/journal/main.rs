@@ -9,5 +9,6 @@ mod crash;
 mod damage;
 mod fake_disk;
 mod full_disk;
+mod held;
 mod retention;
 mod support;

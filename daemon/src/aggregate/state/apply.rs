@@ -21,6 +21,7 @@ impl State {
         if self.is_new {
             self.start_at(batch.get(index).arrival_tick());
         }
+        self.changes.at(first_seq);
         // Events of one tick together: what is held of a tick is looked up once for all of them.
         let mut order = std::mem::take(&mut self.order);
         order.clear();
@@ -73,6 +74,7 @@ impl State {
             }
         }
         self.dirty.insert(tick);
+        self.changes.tick(tick);
         if is_framed {
             self.changed.insert(tick);
         }
@@ -90,6 +92,7 @@ impl State {
         let tick = event.arrival_tick().max(self.final_upto + 1).min(self.head + AHEAD_MAX);
         self.ticks.change(tick).totals.late += 1;
         self.dirty.insert(tick);
+        self.changes.tick(tick);
         if tick <= self.head {
             self.changed.insert(tick);
             for window in &mut self.head_windows {
@@ -101,6 +104,7 @@ impl State {
     }
 
     fn count_in_minute(&mut self, event: &EventRef<'_>) {
+        self.changes.minute(minute_of_event(event));
         let minute = self.minutes.entry(minute_of_event(event)).or_insert_with(|| {
             self.minutes_weight += 8;
             Arc::default()

@@ -42,6 +42,7 @@ impl State {
             minutes_weight: 0,
             dirty: BTreeSet::new(),
             departed: BTreeMap::new(),
+            changes: super::Changes::default(),
             changed: BTreeSet::new(),
             overdue: vec![BTreeSet::new(); settings.windows_secs.len()],
             frames: Vec::new(),

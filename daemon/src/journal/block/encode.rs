@@ -87,6 +87,7 @@ fn encode_with(batch: &EventBatch, merged: bool, scratch: &mut Scratch) -> Encod
         synced_to: 0,
         text_len: text_len as u32,
         directory_crc,
+        seen_seq: 0,
     };
     Encoded { header, bytes: out }
 }

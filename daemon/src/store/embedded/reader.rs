@@ -17,6 +17,9 @@ const IDLE_MAX: usize = 2;
 /// Takes a tick or a minute and its blob.
 type Each<'a> = dyn FnMut(i64, &[u8]) -> Result<(), StoreError> + 'a;
 
+/// Takes a tick, its totals and its routes.
+type EachWhole<'a> = dyn FnMut(i64, &[u8], &[u8]) -> Result<(), StoreError> + 'a;
+
 /// Opens snapshots.
 #[derive(Clone, Debug)]
 pub struct Reader {
@@ -71,6 +74,39 @@ impl Snapshot {
     pub fn ticks(&self, (from, to): (i64, i64), each: &mut Each<'_>) -> Result<(), StoreError> {
         let query = "SELECT tick, totals FROM ticks WHERE tick >= ?1 AND tick < ?2 ORDER BY tick";
         self.each(query, (from, to), each)
+    }
+
+    /// Totals and routes of the ticks of `from..to`, ascending.
+    pub fn whole_ticks(
+        &self,
+        (from, to): (i64, i64),
+        each: &mut EachWhole<'_>,
+    ) -> Result<(), StoreError> {
+        let mut query = self.connection().prepare_cached(
+            "SELECT tick, totals, routes FROM ticks WHERE tick >= ?1 AND tick < ?2 ORDER BY tick",
+        )?;
+        let mut rows = query.query([from, to])?;
+        while let Some(row) = rows.next()? {
+            let blob = |column| Ok::<_, StoreError>(row.get_ref(column)?.as_blob().unwrap_or(&[]));
+            each(row.get(0)?, blob(1)?, blob(2)?)?;
+        }
+        Ok(())
+    }
+
+    /// Minutes after `after` that there are parts of, ascending, at most `limit`.
+    pub fn minutes_after(&self, after: i64, limit: usize) -> Result<Vec<i64>, StoreError> {
+        let mut next = self
+            .connection()
+            .prepare_cached("SELECT id FROM minutes WHERE id >= ?1 ORDER BY id LIMIT 1")?;
+        let (mut minutes, mut after) = (Vec::new(), after);
+        while minutes.len() < limit {
+            let from = schema::part_id(after.saturating_add(1), 0);
+            let id: Option<i64> = next.query_row([from], |row| row.get(0)).optional()?;
+            let Some(id) = id else { break };
+            after = schema::minute_of_part(id);
+            minutes.push(after);
+        }
+        Ok(minutes)
     }
 
     /// Totals of the parts of the minutes of `from..to`, ascending.

@@ -1,0 +1,104 @@
+//! Which ticks and minutes changed since they were last written to the shared store.
+//!
+//! Nothing is noted until somebody follows. Bounded: past its bound only the sequence is noted from
+//! which on changes are missing, and whoever follows reads the events from there again.
+
+use std::collections::BTreeSet;
+
+use pulseboard::rollup::minute_of;
+
+/// Ticks and minutes noted in all; past it, see above.
+const NOTED_MAX: usize = 200_000;
+
+/// What changed.
+#[derive(Debug, Default)]
+pub(in crate::aggregate) struct Changes {
+    follows: bool,
+    open: Noted,
+    /// Given to who writes, and not written yet.
+    taken: Noted,
+    /// Sequence of the batch that is being counted.
+    at_seq: u64,
+    /// The minute noted last, so that a run of events looks it up once.
+    last_minute: Option<i64>,
+    missed_from: Option<u64>,
+}
+
+/// Ticks and minutes.
+#[derive(Clone, Debug, Default)]
+pub(in crate::aggregate) struct Noted {
+    pub(in crate::aggregate) ticks: BTreeSet<i64>,
+    pub(in crate::aggregate) minutes: BTreeSet<i64>,
+}
+
+impl Noted {
+    fn len(&self) -> usize {
+        self.ticks.len() + self.minutes.len()
+    }
+
+    fn merge(&mut self, mut other: Self) {
+        self.ticks.append(&mut other.ticks);
+        self.minutes.append(&mut other.minutes);
+    }
+}
+
+impl Changes {
+    /// From now on changes are noted.
+    pub(in crate::aggregate) fn follow(&mut self) {
+        self.follows = true;
+    }
+
+    pub(super) fn at(&mut self, first_seq: u64) {
+        self.at_seq = first_seq;
+    }
+
+    /// A tick changed, and with it its minute.
+    pub(super) fn tick(&mut self, tick: i64) {
+        if self.has_room() {
+            self.open.ticks.insert(tick);
+            self.open.minutes.insert(minute_of(tick));
+        }
+    }
+
+    /// A minute changed.
+    pub(super) fn minute(&mut self, minute: i64) {
+        if self.last_minute != Some(minute) && self.has_room() {
+            self.open.minutes.insert(minute);
+            self.last_minute = Some(minute);
+        }
+    }
+
+    fn has_room(&mut self) -> bool {
+        if !self.follows {
+            return false;
+        }
+        let room = self.open.len() < NOTED_MAX;
+        if !room {
+            self.missed_from.get_or_insert(self.at_seq);
+        }
+        room
+    }
+
+    /// Notes what somebody who read events again found.
+    pub(in crate::aggregate) fn mark(&mut self, ticks: &[i64], minutes: &[i64]) {
+        self.open.ticks.extend(ticks);
+        self.open.minutes.extend(minutes);
+    }
+
+    /// Takes what was noted, and the sequence from which on changes were not.
+    pub(in crate::aggregate) fn take(&mut self) -> (Noted, Option<u64>) {
+        self.last_minute = None;
+        self.taken.merge(std::mem::take(&mut self.open));
+        (self.taken.clone(), self.missed_from.take())
+    }
+
+    /// What was taken is written.
+    pub(in crate::aggregate) fn written(&mut self) {
+        self.taken = Noted::default();
+    }
+
+    /// Everything that is noted and not written.
+    pub(in crate::aggregate) fn unwritten(&self) -> [&Noted; 2] {
+        [&self.taken, &self.open]
+    }
+}
