@@ -2,6 +2,7 @@
 //! is that of one daemon which was fed the same events.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use mongodb::bson::Document;
 use pulseboard::tick::{Names, RouteTable, Totals};
@@ -12,6 +13,9 @@ use super::stream::Event;
 use super::world::World;
 use crate::support::{Daemon, eventually};
 
+/// Longer than anything takes to come right by itself: a claim of an instance that died holds for
+/// 30 s, a tick becomes final after 65.
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Milliseconds in a rollup.
 const MINUTE_MS: i64 = 60_000;
 /// Events to one call of the reference.
@@ -63,11 +67,11 @@ pub(crate) fn minutes_over_rest(world: &World, events: &[Event]) {
     let wanted_routes = reference.get(&routes).json();
     for number in 0..world.cluster.len() {
         let mut last = BTreeMap::new();
-        within(&format!("the minutes of daemon {number}"), || {
+        until_none(&format!("daemon {number} tells other minutes than are stored"), || {
             last = by_minute(&world.get(number, &history));
             differences(&wanted, &last)
         });
-        within(&format!("the routes of daemon {number}"), || {
+        until_none(&format!("daemon {number} tells other routes than are stored"), || {
             let told = world.get(number, &routes);
             (told["routes"] != wanted_routes["routes"])
                 .then(|| format!("wanted {wanted_routes}\ngot    {told}"))
@@ -78,21 +82,18 @@ pub(crate) fn minutes_over_rest(world: &World, events: &[Event]) {
 /// Compares the 60 s documents of all nodes, merged, with a plain count of the events.
 pub(crate) fn minutes_in_mongod(world: &World, events: &[Event]) {
     let wanted = plain_count(events);
-    within("the 60 s aggregates in MongoDB", || {
+    until_none("the 60 s aggregates in MongoDB are not those of the events", || {
         let counted = merged(&world.minutes());
         differences(&wanted, &counted)
     });
 }
 
-/// Waits until nothing differs; says what did when it lasts.
-fn within(what: &str, mut differs: impl FnMut() -> Option<String>) {
-    let started = std::time::Instant::now();
-    while let Some(difference) = differs() {
-        assert!(
-            started.elapsed() < std::time::Duration::from_secs(100),
-            "{what} are not those of the events stored: {difference}"
-        );
-        std::thread::sleep(std::time::Duration::from_millis(200));
+/// Waits until there is no difference; says what it was when it lasts.
+pub(crate) fn until_none(what: &str, mut difference: impl FnMut() -> Option<String>) {
+    let started = Instant::now();
+    while let Some(difference) = difference() {
+        assert!(started.elapsed() < PATIENCE, "{what}, for {PATIENCE:?}: {difference}");
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod check;
 mod fault;
+mod instances;
 mod load;
 mod sender;
 #[path = "../support/shared.rs"]
@@ -16,6 +17,7 @@ mod shared;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;
+mod watcher;
 mod world;
 
 use std::time::Duration;

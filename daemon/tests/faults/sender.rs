@@ -25,6 +25,12 @@ pub(crate) enum Outcome {
     NoAnswer(String),
 }
 
+/// A socket, and to whom.
+pub(crate) struct Open {
+    to: SocketAddr,
+    socket: WebSocket<TcpStream>,
+}
+
 /// One way of sending, as a client has it.
 pub(crate) enum Sender {
     /// `application/json`: one event, or an array.
@@ -32,7 +38,7 @@ pub(crate) enum Sender {
     /// NDJSON.
     Lines,
     /// Publishes on a socket that stays open.
-    Socket(Option<(SocketAddr, WebSocket<TcpStream>)>),
+    Socket(Option<Box<Open>>),
 }
 
 impl Sender {
@@ -91,11 +97,7 @@ fn post(to: SocketAddr, content_type: &str, body: &str) -> Outcome {
     }
 }
 
-fn publish(
-    open: &mut Option<(SocketAddr, WebSocket<TcpStream>)>,
-    to: SocketAddr,
-    events: &[&Event],
-) -> Outcome {
+fn publish(open: &mut Option<Box<Open>>, to: SocketAddr, events: &[&Event]) -> Outcome {
     let done = exchange_on_socket(open, to, events);
     done.unwrap_or_else(|error| {
         *open = None;
@@ -104,20 +106,20 @@ fn publish(
 }
 
 fn exchange_on_socket(
-    open: &mut Option<(SocketAddr, WebSocket<TcpStream>)>,
+    open: &mut Option<Box<Open>>,
     to: SocketAddr,
     events: &[&Event],
 ) -> Result<Outcome, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
-    if open.as_ref().is_none_or(|(known, _)| *known != to) {
+    if open.as_ref().is_none_or(|open| open.to != to) {
         let stream = TcpStream::connect_timeout(&to, PATIENCE).map_err(|error| text(&error))?;
         stream.set_read_timeout(Some(PATIENCE)).map_err(|error| text(&error))?;
         stream.set_write_timeout(Some(PATIENCE)).map_err(|error| text(&error))?;
         let url = format!("ws://{to}/ws");
         let (socket, _) = tungstenite::client(url, stream).map_err(|error| text(&error))?;
-        *open = Some((to, socket));
+        *open = Some(Box::new(Open { to, socket }));
     }
-    let Some((_, socket)) = open else { unreachable!("it was opened above") };
+    let socket = &mut open.as_mut().expect("it was opened above").socket;
     let values: Vec<&Value> = events.iter().map(|event| &event.value).collect();
     let message = json!({"op": "publish", "id": 1, "events": values}).to_string();
     socket.send(Message::text(message)).map_err(|error| text(&error))?;
