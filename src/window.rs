@@ -137,6 +137,15 @@ impl Window {
         self.late += 1;
     }
 
+    /// Counts another summary of one of its ticks in place of the one it counted; `old` must be that
+    /// one, `None` where nobody was up.
+    pub fn exchange(&mut self, old: Option<&TickSummary>, new: &TickSummary) {
+        if let Some(old) = old {
+            self.leave(old);
+        }
+        self.enter(new);
+    }
+
     fn enter(&mut self, summary: &TickSummary) {
         let totals = &summary.totals;
         self.events += totals.events;

@@ -80,8 +80,8 @@ fn run(mix: Mix) {
     let sink = Arc::new(Timed(Arc::clone(&times)));
     let before = resident();
     let started = Instant::now();
-    let handle =
-        aggregate::spawn(source, Arc::new(()), clock, Settings::default(), store, sink).unwrap();
+    let (settings, past, peers) = (Settings::default(), Arc::new(()), Arc::new(()));
+    let handle = aggregate::spawn(source, past, clock, settings, store, peers, sink).unwrap();
     let events = (mix.ticks * mix.events_per_tick) as u64;
     handle.views().wait_applied(events, Duration::from_mins(10)).unwrap();
     let took = started.elapsed();

@@ -10,10 +10,12 @@ mod board;
 mod buckets;
 mod filler;
 mod history;
+mod joined;
 mod looking_back;
 mod open_views;
 mod peers;
 mod ranges;
+mod rounds;
 mod scan;
 mod shared;
 mod source;
@@ -93,16 +95,18 @@ impl Settings {
 }
 
 /// Starts counting behind what the store holds. `source` must give the events after
-/// `store.applied_seq()`; `past` is where views are filled from; `sink` is given every frame.
+/// `store.applied_seq()`; `past` is where views are filled from; `peers` are the other instances, `()`
+/// where there are none; `sink` is given every frame.
 pub fn spawn(
     source: impl Source + 'static,
     past: Arc<dyn Past>,
     clock: Clock,
     settings: Settings,
     store: Store,
+    peers: Arc<dyn Peers>,
     sink: Arc<dyn FrameSink>,
 ) -> std::io::Result<Handle> {
-    let stages = build(Box::new(source), past, clock, settings, store, sink)?;
+    let stages = build(Box::new(source), past, clock, settings, store, peers, sink)?;
     let Stages { shared, worker, filler, view_worker } = stages;
     let stop = Arc::new(AtomicBool::new(false));
     let start = |name: &str, run: Box<dyn FnOnce(&AtomicBool) + Send>| {
@@ -131,11 +135,15 @@ fn build(
     clock: Clock,
     settings: Settings,
     store: Store,
+    peers: Arc<dyn Peers>,
     sink: Arc<dyn FrameSink>,
 ) -> std::io::Result<Stages> {
     let (loaded, writer, reader) = store.into_parts();
-    let (state, histories) = State::restore(&settings, loaded, clock.now_ms());
-    let shared = Shared::new(settings, state, histories, reader, clock.clone(), past);
+    let (mut state, histories) = State::restore(&settings, loaded, clock.now_ms());
+    if peers.is_cluster() {
+        state.join_peers(None);
+    }
+    let shared = Shared::new(settings, (state, histories), reader, clock.clone(), past, peers);
     let shared = Arc::new(shared);
     let filler = Filler::new(Arc::clone(&shared), Arc::clone(&sink));
     let view_worker = ViewWorker::new(Arc::clone(&shared), Arc::clone(&sink));

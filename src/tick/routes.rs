@@ -72,6 +72,25 @@ impl RouteTable {
         }
     }
 
+    /// A copy that tells only the `rows_max` routes with the most events apart, equal ones by name.
+    /// For what has to fit somewhere; merging never does this.
+    #[must_use]
+    pub fn bounded(&self, rows_max: usize) -> Self {
+        let mut order: Vec<&RouteStats> = self.rows.iter().collect();
+        order.sort_unstable_by(|a, b| (b.events, &a.name).cmp(&(a.events, &b.name)));
+        let (kept, rest) = order.split_at(rows_max.min(order.len()));
+        let mut bounded = Self {
+            other_events: self.other_events + rest.iter().map(|row| row.events).sum::<u64>(),
+            other_errors: self.other_errors + rest.iter().map(|row| row.errors).sum::<u64>(),
+            ..Self::default()
+        };
+        for row in kept {
+            let index = bounded.push(row.hash, Arc::clone(&row.name));
+            bounded.rows[index] = (*row).clone();
+        }
+        bounded
+    }
+
     /// Adds a row read from a serialised table.
     pub(super) fn merge_row(
         &mut self,

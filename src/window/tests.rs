@@ -164,6 +164,27 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn a_window_whose_tick_is_exchanged_is_the_window_merged_anew(
+        turns in prop::collection::vec((0..7i64, prop::collection::vec(draw(), 0..12)), 1..12),
+    ) {
+        let (mut ticks, mut names) = (Ticks::default(), Names::default());
+        let mut window = Window::new(5, START);
+        for (age, draws) in turns {
+            let mut summary = TickSummary::default();
+            for event in batch(&draws).iter() {
+                summary.add(&Sample::from(event), &mut names, 3);
+            }
+            let tick = START - age;
+            if (window.first()..=window.tick()).contains(&tick) {
+                window.exchange(ticks.get(tick).map(|old| &**old), &summary);
+            }
+            ticks.insert(tick, summary.into());
+            let anew = Window::merged(5, START, &ticks).render(&mut ticks, &Around::default());
+            prop_assert_eq!(window.render(&mut ticks, &Around::default()), anew);
+        }
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::clock;
 use crate::connection::{self, Ask};
 use crate::event::Event;
 use crate::input::{self, Input, Report};
-use crate::state::{Effect, Setup, State};
+use crate::state::{Effect, Screen as Shown, Setup, State};
 use crate::target::Target;
 use crate::terminal::{self, Screen};
 use crate::view::{self, Hits, Look};
@@ -141,6 +141,7 @@ impl App {
             // A full queue means the connection has as many wishes as it can use.
             Some(Effect::Retry) => drop(self.asks.try_send(Ask::Retry)),
             Some(Effect::Demo(on)) => drop(self.asks.try_send(Ask::Demo(on))),
+            Some(Effect::Figures(on)) => drop(self.asks.try_send(Ask::Figures(on))),
             Some(Effect::Token(token)) => drop(self.asks.try_send(Ask::Token(token))),
         }
         if reaction.redraw {
@@ -155,6 +156,10 @@ impl App {
         let (state, look) = (&self.state, &self.look);
         let mut hits = Hits::default();
         screen.draw(|frame| hits = view::draw(frame, state, look))?;
+        if self.state.screen == Shown::System {
+            let scroll_max = hits.scroll_max();
+            self.state.update(Event::Drawn { scroll_max }, self.now_ms());
+        }
         self.hits = hits;
         Ok(())
     }

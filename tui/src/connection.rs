@@ -4,6 +4,7 @@
 
 pub mod backoff;
 pub mod demo;
+mod figures;
 pub mod rooms;
 mod tokens;
 
@@ -28,6 +29,7 @@ use crate::target::Target;
 use crate::token::Token;
 use backoff::Backoff;
 use demo::Traffic;
+use figures::Reader;
 use rooms::Rooms;
 use tokens::Tokens;
 
@@ -40,6 +42,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// How often demo traffic is sent.
 const DEMO_EVERY: Duration = Duration::from_millis(250);
 
+/// How often the daemon's own figures are read while somebody looks at them.
+const FIGURES_EVERY: Duration = Duration::from_secs(2);
 /// How often a token's file is looked at for another one.
 const FILE_EVERY: Duration = Duration::from_secs(5);
 
@@ -52,6 +56,8 @@ pub enum Ask {
     Retry,
     /// Start or stop demo traffic.
     Demo(bool),
+    /// Start or stop reading the daemon's own figures.
+    Figures(bool),
 }
 
 /// The two ends the dashboard holds.
@@ -75,6 +81,7 @@ pub fn start(target: Target) -> Handle {
         rooms: Rooms::default(),
         backoff: Backoff::default(),
         demo: None,
+        figures: Reader::default(),
         site: None,
         turned_out: None,
     };
@@ -90,6 +97,8 @@ struct Connection {
     rooms: Rooms,
     backoff: Backoff,
     demo: Option<Traffic>,
+    /// The daemon's own figures, while they are looked at.
+    figures: Reader,
     /// The one site of the last token, if it had one.
     site: Option<String>,
     /// What the daemon said about the token just before it closes.
@@ -169,6 +178,7 @@ impl Connection {
                     None => return Err(Gone),
                     Some(Ask::Retry) => return Ok(()),
                     Some(Ask::Demo(on)) => self.set_demo(on),
+                    Some(Ask::Figures(on)) => self.figures.set(on),
                     Some(Ask::Token(token)) => {
                         self.tokens.paste(token);
                         return Ok(());
@@ -196,6 +206,7 @@ impl Connection {
                     None => return Err(Gone),
                     Some(Ask::Retry) => return Ok(()),
                     Some(Ask::Demo(_)) => {}
+                    Some(Ask::Figures(on)) => self.figures.set(on),
                     Some(Ask::Token(token)) => {
                         self.tokens.paste(token);
                         return Ok(());
@@ -212,6 +223,7 @@ impl Connection {
     async fn converse(&mut self, socket: &mut Socket) -> End {
         let mut publishing = every(DEMO_EVERY);
         let mut looks = every(FILE_EVERY);
+        let mut reading = every(FIGURES_EVERY);
         let mut welcomed = false;
         self.turned_out = None;
         loop {
@@ -234,6 +246,10 @@ impl Connection {
                     }
                     Some(Ask::Retry) => {}
                     Some(Ask::Demo(on)) => self.set_demo(on),
+                    Some(Ask::Figures(on)) => {
+                        self.figures.set(on);
+                        reading.reset_immediately();
+                    }
                     Some(Ask::Token(token)) => {
                         if let Err(end) = self.renew(socket, token, true).await {
                             return end;
@@ -245,6 +261,9 @@ impl Connection {
                 {
                     return end;
                 },
+                _ = reading.tick(), if welcomed && self.figures.is_wanted() => {
+                    self.figures.read(&self.target, self.tokens.current(), &self.news);
+                }
                 _ = publishing.tick(), if self.demo.is_some() => {
                     if let Err(end) = self.publish(socket).await {
                         return end;

@@ -7,6 +7,7 @@ use pulseboard::wire::server::{Aggregate, History, Welcome};
 
 use crate::input::Input;
 use crate::socket::Denial;
+use crate::state::figures::Metrics;
 use crate::state::held::Held;
 
 /// One thing that happened.
@@ -16,6 +17,11 @@ pub enum Event {
     Input(Input),
     /// The connection has news.
     Feed(Feed),
+    /// The System screen was drawn, and how many rows of it did not fit.
+    Drawn {
+        /// How far down it may be scrolled.
+        scroll_max: usize,
+    },
     /// A moment the state asked to be woken at has come.
     Time,
 }
@@ -52,6 +58,8 @@ pub enum Feed {
     },
     /// What comes now is of another site: nothing shown so far belongs to it.
     OtherSite,
+    /// The daemon's own figures, or why there are none, as a clause.
+    Figures(Result<Arc<Metrics>, String>),
     /// The daemon refused something asked for; the connection stays.
     Refused {
         /// Its sentence.

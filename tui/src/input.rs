@@ -75,6 +75,8 @@ pub enum Spot {
     Live,
     /// The chart of the compact layout.
     Chart,
+    /// What is said not to be as it should.
+    Notices,
 }
 
 /// What crossterm reported, before anyone knows what is drawn where.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use jiff::tz::TimeZone;
-use pulseboard::wire::server::{Aggregate, Snapshot};
+use pulseboard::wire::server::{Aggregate, NoticeLevel, Snapshot};
 
 use crate::commands::say;
 use crate::rest;
@@ -45,6 +45,20 @@ fn summary(aggregate: &Aggregate, zone: &TimeZone) -> String {
         format::clock(aggregate.tick, zone),
         aggregate.window
     )];
+    if aggregate.nodes.expected > 1 {
+        let nodes = aggregate.nodes;
+        let text = std::format!(", {} of {} instances", nodes.reporting, nodes.expected);
+        lines[0].push_str(&text);
+    }
+    for notice in &aggregate.notices {
+        let sign = match notice.level {
+            NoticeLevel::Degraded => "!",
+            NoticeLevel::Failed => "!!",
+        };
+        let (brief, detail) = (format::clean(&notice.brief), format::clean(&notice.detail));
+        let parts = [brief, detail].into_iter().filter(|part| !part.is_empty());
+        lines.push(std::format!("{sign} {}", parts.collect::<Vec<_>>().join(": ")));
+    }
     let mut row = |name: &str, value: String, rest: String| {
         let line = std::format!("  {name:<14}{value:>10}   {rest}");
         lines.push(line.trim_end().to_owned());

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::dial::{self, DialError};
 use crate::target::Target;
-use crate::token::TokenError;
+use crate::token::{Token, TokenError};
 
 /// A question is answered within this, or not at all.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -52,8 +52,18 @@ pub enum AskError {
 
 /// Asks `GET path` and returns the body of a 200.
 pub async fn get(target: &Target, path: &str) -> Result<Bytes, AskError> {
+    let token = target.token()?;
+    get_with(target, token.as_ref(), path).await
+}
+
+/// The same, with a token of one's own choice.
+pub async fn get_with(
+    target: &Target,
+    token: Option<&Token>,
+    path: &str,
+) -> Result<Bytes, AskError> {
     let no_answer = |reason: String| AskError::NoAnswer { url: target.to_string(), reason };
-    let (head, body) = match timeout(PATIENCE, exchange(target, path)).await {
+    let (head, body) = match timeout(PATIENCE, exchange(target, token, path)).await {
         Ok(answer) => answer?,
         Err(_) => return Err(no_answer(format!("nothing within {} s", PATIENCE.as_secs()))),
     };
@@ -79,8 +89,11 @@ pub async fn get(target: &Target, path: &str) -> Result<Bytes, AskError> {
     Err(AskError::Refused { url: target.http(path), status: head.status, detail })
 }
 
-async fn exchange(target: &Target, path: &str) -> Result<(Parts, Bytes), AskError> {
-    let token = target.token()?;
+async fn exchange(
+    target: &Target,
+    token: Option<&Token>,
+    path: &str,
+) -> Result<(Parts, Bytes), AskError> {
     let no_answer = |reason: String| AskError::NoAnswer { url: target.to_string(), reason };
     let broken = |error: hyper::Error| {
         no_answer(if error.is_parse() {

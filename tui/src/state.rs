@@ -4,6 +4,7 @@
 
 mod actions;
 pub mod field;
+pub mod figures;
 pub mod held;
 pub mod keys;
 pub mod link;
@@ -11,16 +12,19 @@ pub mod picture;
 pub mod routes;
 pub mod scale;
 pub mod series;
+pub mod system;
 mod token;
+pub mod words;
 
 use std::sync::Arc;
 
-use pulseboard::wire::server::{AuthState, Welcome};
+use pulseboard::wire::server::{self, AuthState, Nodes, Welcome};
 
 use crate::cli::ThemeName;
 use crate::event::{Event, Feed, Frame};
 use crate::token::Token;
 use field::Field;
+use figures::Figures;
 use held::Held;
 pub use link::Link;
 pub use picture::{Measure, Picture};
@@ -50,6 +54,8 @@ pub enum Effect {
     Retry,
     /// Start or stop demo traffic.
     Demo(bool),
+    /// Start or stop reading the daemon's own figures.
+    Figures(bool),
     /// Go on with this token.
     Token(Token),
 }
@@ -71,6 +77,15 @@ impl Reaction {
     fn with(effect: Effect) -> Self {
         Self { redraw: true, effect: Some(effect) }
     }
+}
+
+/// What stands between title and foot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Screen {
+    /// The windows' numbers.
+    Overview,
+    /// What is not as it should be, in full, and the daemon's own figures.
+    System,
 }
 
 /// What fits the terminal's size.
@@ -133,6 +148,12 @@ pub struct State {
     pub welcome: Option<Arc<Welcome>>,
     /// The colours.
     pub theme: ThemeName,
+    /// What stands between title and foot.
+    pub screen: Screen,
+    /// The daemon's own figures, while the System screen is open.
+    pub figures: Figures,
+    /// How many rows the System screen is scrolled down by.
+    pub scrolled: usize,
     /// The chart of the compact layout.
     pub chart: Measure,
     /// The routes' order and selection.
@@ -158,6 +179,10 @@ pub struct State {
     frame_ms: u64,
     /// The token in use, and when that was heard.
     held: Option<(Held, u64)>,
+    /// How far down it may be scrolled, as it was drawn last.
+    scroll_max: usize,
+    /// Whether there were ever several instances.
+    is_cluster: bool,
 }
 
 impl State {
@@ -167,6 +192,9 @@ impl State {
             link: Link::Connecting { attempt: 1 },
             welcome: None,
             theme: setup.theme,
+            screen: Screen::Overview,
+            figures: Figures::default(),
+            scrolled: 0,
             chart: Measure::Events,
             routes: Routes::default(),
             help: false,
@@ -183,6 +211,8 @@ impl State {
             now_ms: 0,
             frame_ms: 0,
             held: None,
+            scroll_max: 1_000,
+            is_cluster: false,
             setup,
         }
     }
@@ -198,6 +228,11 @@ impl State {
         }
         match event {
             Event::Time => Reaction::redraw(),
+            Event::Drawn { scroll_max } => {
+                self.scroll_max = scroll_max;
+                self.scrolled = self.scrolled.min(scroll_max);
+                Reaction::default()
+            }
             Event::Feed(feed) => self.feed(feed),
             Event::Input(input) => self.input(input),
         }
@@ -282,6 +317,27 @@ impl State {
             .is_some_and(|aggregate| !aggregate.top_routes.is_empty())
     }
 
+    /// What the daemon says is not as it should be; of now, also while the picture is held.
+    pub fn notices(&self) -> &[server::Notice] {
+        let newest = self.newest().map(|aggregate| &*aggregate.notices);
+        newest.unwrap_or_default()
+    }
+
+    /// Instances in the numbers now, and how many there are.
+    pub fn nodes(&self) -> Option<Nodes> {
+        self.newest().map(|aggregate| aggregate.nodes)
+    }
+
+    /// Whether there were ever several instances: then what is said of them keeps its place.
+    pub fn is_cluster(&self) -> bool {
+        self.is_cluster
+    }
+
+    fn newest(&self) -> Option<&server::Aggregate> {
+        let newest = self.live.iter().filter_map(|picture| picture.aggregate.as_deref());
+        newest.max_by_key(|aggregate| aggregate.tick)
+    }
+
     /// What fits the terminal.
     pub fn shape(&self) -> Shape {
         Shape::of(self.size.0, self.size.1)
@@ -319,6 +375,11 @@ impl State {
                 self.live.clear();
                 self.paused = None;
             }
+            Feed::Figures(Ok(metrics)) => {
+                self.figures.read(metrics, self.now_ms);
+                return Reaction { redraw: self.screen == Screen::System, effect: None };
+            }
+            Feed::Figures(Err(reason)) => self.figures.failed(reason),
             Feed::Refused { message } => self.say(message, true, REFUSAL_MS),
             Feed::Welcome(welcome) => self.welcome(welcome),
             Feed::Frame(frame) => return self.frame(*frame),
@@ -367,6 +428,7 @@ impl State {
             self.lagged_total = self.lagged_total.saturating_add(frame.lagged);
             self.lagged = Some((frame.lagged, self.now_ms + LAG_MS));
         }
+        self.is_cluster |= frame.aggregate.nodes.expected > 1;
         self.live[place].apply(frame);
         Reaction { redraw: place == self.window, effect: None }
     }

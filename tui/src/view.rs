@@ -10,6 +10,7 @@ mod overview;
 mod panel;
 mod pen;
 mod routes;
+mod system;
 mod title;
 mod token;
 mod types;
@@ -20,7 +21,7 @@ use ratatui::layout::{Position, Rect};
 
 use crate::cli::Charts;
 use crate::input::Spot;
-use crate::state::{Link, Shape, State};
+use crate::state::{Link, Screen, Shape, State};
 use crate::theme::{Depth, Theme};
 use pen::Pen;
 
@@ -37,19 +38,27 @@ pub struct Look {
     pub zone: TimeZone,
 }
 
-/// What stands where, for clicks.
+/// What stands where, for clicks, and what did not fit.
 #[derive(Clone, Debug, Default)]
-pub struct Hits(Vec<(Rect, Spot)>);
+pub struct Hits {
+    spots: Vec<(Rect, Spot)>,
+    scroll_max: usize,
+}
 
 impl Hits {
     /// What stands at a cell.
     pub fn at(&self, x: u16, y: u16) -> Option<Spot> {
         let cell = Position { x, y };
-        self.0.iter().find(|(area, _)| area.contains(cell)).map(|(_, spot)| *spot)
+        self.spots.iter().find(|(area, _)| area.contains(cell)).map(|(_, spot)| *spot)
     }
 
     fn add(&mut self, area: Rect, spot: Spot) {
-        self.0.push((area, spot));
+        self.spots.push((area, spot));
+    }
+
+    /// How many rows of the screen did not fit, where it can be scrolled.
+    pub fn scroll_max(&self) -> usize {
+        self.scroll_max
     }
 }
 
@@ -61,7 +70,8 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, look: &Look) -> Hits {
     let buffer = frame.buffer_mut();
     buffer.set_style(area, theme.ground());
     let shape = Shape::of(area.width, area.height);
-    let mut pen = Pen { buffer, theme, look, state, shape, hits: &mut hits };
+    let mut pen =
+        Pen { buffer, theme, look, state, shape, hits: &mut hits, has_told_notices: false };
     if shape == Shape::TooSmall {
         panel::too_small(&mut pen, area);
         return hits;
@@ -74,6 +84,11 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, look: &Look) -> Hits {
         // The panel says it all.
     } else if state.is_without_daemon() {
         panel::no_daemon(&mut pen, middle);
+    } else if state.screen == Screen::System && state.shown().is_some() {
+        system::draw(&mut pen, middle);
+        if state.link != Link::Live {
+            pen.buffer.set_style(middle, theme.old());
+        }
     } else if state.is_first_run() {
         panel::first_run(&mut pen, middle);
     } else {

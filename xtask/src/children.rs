@@ -1,7 +1,7 @@
 //! Programs that run beside us: the daemon and its traffic. Each is asked to stop, given time, and
 //! only then killed; none outlives the value that holds it.
 //!
-//! Used by `demo` and `web`.
+//! Used by `demo`, `cluster` and `web`.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -38,6 +38,19 @@ impl Running {
         Ok(Self { child })
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal. One that has ended has nothing left to be told.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        if let (false, Some(pid)) = (self.ended(), pid) {
+            let _ = kill_process(pid, signal);
+        }
+    }
+
     /// Whether it has ended by itself.
     pub(crate) fn ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
@@ -46,10 +59,10 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if let (false, Some(pid)) = (self.ended(), pid) {
-            // A child that ended meanwhile has nothing left to be told.
-            let _ = kill_process(pid, Signal::TERM);
+        if !self.ended() {
+            self.signal(Signal::TERM);
+            // One that was frozen could not act on it.
+            self.signal(Signal::CONT);
             for _ in 0..STOP_TRIES {
                 if self.ended() {
                     return;

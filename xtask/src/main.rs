@@ -1,4 +1,4 @@
-//! The developer's own commands: `cargo xtask demo`, `test`, `bench`, `web`.
+//! The developer's own commands: `cargo xtask demo`, `cluster`, `test`, `bench`, `web`.
 //!
 //! Ordinary Rust instead of scripts. Knows the product's programs by their command lines alone and
 //! links none of it. What it keeps true about the code itself is in `tests/tidy.rs`.
@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod children;
+mod cluster;
 mod demo;
 mod packages;
 mod page;
@@ -31,6 +32,8 @@ struct Cli {
 enum Command {
     /// Build everything, start the daemon with live demo traffic, open the dashboards
     Demo(demo::Args),
+    /// Three daemons, a replica set, Redis, a balancer and traffic, on this machine, to try failures on
+    Cluster(cluster::Args),
     /// Everything that must hold before a change goes in; what `.ci/run` runs
     Test,
     /// Fetch the servers and clients that tests use, and print where they are, for a shell:
@@ -45,6 +48,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
+        Command::Cluster(args) => cluster::run(&args),
         Command::Test => test::run(),
         Command::Tools => Ok(tools::print()),
         Command::Bench(args) => bench::run(&args),

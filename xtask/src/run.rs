@@ -119,10 +119,11 @@ impl Steps {
     }
 }
 
+/// The time, for how long something took.
 #[allow(
     clippy::disallowed_methods,
     reason = "steps are timed, and the clock module is the daemon's"
 )]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }

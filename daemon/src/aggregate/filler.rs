@@ -15,7 +15,7 @@ use super::FrameSink;
 use super::open_views::Filled;
 use super::shared::Shared;
 use super::source::{Item, Source};
-use super::view::{SPANS_SECS, View, complete_from};
+use super::view::{SLACK_SECS, SPANS_SECS, View, complete_from};
 
 /// How long a view's turn is.
 const TURN: Duration = Duration::from_millis(50);
@@ -93,7 +93,7 @@ impl Filler {
     fn finish(&self, filling: Filling) {
         let Filling { views, source, since, .. } = filling;
         for (view, complete_from) in &views {
-            self.sink.view_frame(&view.key, &view.stand(*complete_from));
+            self.sink.view_frame(&view.key, &view.stand(*complete_from, &*self.shared.peers));
         }
         self.sink.views_framed();
         let took = self.shared.clock.elapsed().saturating_sub(since);
@@ -110,7 +110,10 @@ impl Filling {
         let begun = views.into_iter().map(|view| {
             let from = view.begin(shared, SPANS_SECS[span]);
             wanted = wanted.min(from);
-            (view, complete_from(&shared.settings, from.max(kept_from.unwrap_or(from))))
+            let is_cluster = shared.peers.is_cluster();
+            let slack = if is_cluster { SLACK_SECS.min(SPANS_SECS[span] - 1) } else { 0 };
+            let from = (from + slack).max(kept_from.unwrap_or(from));
+            (view, complete_from(&shared.settings, from))
         });
         let views = begun.collect();
         let source = shared.past.since(wanted.saturating_mul(1_000));

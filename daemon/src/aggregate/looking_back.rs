@@ -4,7 +4,7 @@
 use parking_lot::Mutex;
 use pulseboard::tick::RouteTable;
 use pulseboard::window::{Around, RouteSort, Routes, Ticks, Window, ranked};
-use pulseboard::wire::server::Aggregate;
+use pulseboard::wire::server::{Aggregate, Nodes};
 
 use super::shared::Shared;
 use super::state::{FRAMES_KEPT, State};
@@ -18,6 +18,7 @@ pub(super) struct Held {
     ticks: Ticks,
     final_upto: i64,
     last_event_ms: Option<i64>,
+    nodes: Nodes,
 }
 
 impl Held {
@@ -26,8 +27,8 @@ impl Held {
         let (final_upto, last_event_ms) = state.last_event_base();
         let first = (tick - i64::from(secs) + 1).min(final_upto + 1);
         (tick > final_upto).then(|| {
-            let ticks = state.ticks.span(first..=tick);
-            Self { secs, tick, ticks, final_upto, last_event_ms }
+            let ticks = state.shown().span(first..=tick);
+            Self { secs, tick, ticks, final_upto, last_event_ms, nodes: state.nodes_at(tick) }
         })
     }
 
@@ -36,7 +37,7 @@ impl Held {
         let newer = self.ticks.range(self.final_upto + 1..=self.tick);
         let newest = newer.filter_map(|(_, summary)| summary.totals.last_event_ms).max();
         let last_event_ms = self.last_event_ms.max(newest);
-        let around = Around { last_event_ms, ..Around::default() };
+        let around = Around { last_event_ms, nodes: self.nodes, ..Around::default() };
         Window::merged(self.secs, self.tick, &self.ticks).render(&mut self.ticks, &around)
     }
 }
@@ -58,7 +59,7 @@ pub(super) fn at(shared: &Shared, window: &str, tick: i64) -> Result<Aggregate, 
     }
     let state = shared.state.lock();
     if let Some(held) = Held::of(&state, secs, tick) {
-        if state.ticks.get(tick).is_none() {
+        if !state.is_real(tick) {
             return Err(AtError::Gap { tick });
         }
         drop(state);
@@ -95,7 +96,7 @@ pub(super) fn window_routes(
 pub(super) fn routes_of(state: &Mutex<State>, secs: i64, sort: RouteSort, limit: usize) -> Routes {
     let ticks = {
         let state = state.lock();
-        state.ticks.span(state.head - secs + 1..=state.head)
+        state.shown().span(state.head - secs + 1..=state.head)
     };
     let mut table = RouteTable::default();
     for (_, summary) in ticks.range(i64::MIN..=i64::MAX - 1) {

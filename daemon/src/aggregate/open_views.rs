@@ -1,7 +1,9 @@
 //! Which filtered views are open, and who watches: one view a filter, shared; one that nobody
-//! watches lingers for a minute, so that a reconnect finds it.
+//! watches lingers for a minute, so that a reconnect finds it. One that is watched on another
+//! instance is counted here for that one.
 //!
-//! Bounds: `limits.views` views; past it one that only lingers makes room, else opening is refused.
+//! Bounds: `limits.views` views; past it one that only lingers makes room, then one that is only
+//! counted for others, else opening is refused. For others none is opened past it.
 //! All views together hold [`ROUTES_MAX_IN_ALL`] rows of routes by tick (about 150 bytes each), one
 //! of them [`ROUTES_MAX`]: past it, ticks admit no new routes and count them in `otherRoutes`.
 
@@ -49,11 +51,34 @@ struct Open {
     stopped: bool,
 }
 
+impl Open {
+    /// A view is open, and to be filled.
+    fn insert(&mut self, view: &Arc<View>, watchers: usize) {
+        let (is_asked, idle_since) = (watchers > 0, Duration::ZERO);
+        let for_peers = !is_asked;
+        let view = Arc::clone(view);
+        self.to_fill.push_back(Arc::clone(&view));
+        let key = Arc::clone(&view.key);
+        self.by_key.insert(key, Watched { view, watchers, idle_since, for_peers, is_asked });
+    }
+}
+
 struct Watched {
     view: Arc<View>,
     watchers: usize,
     /// Since when there are none.
     idle_since: Duration,
+    /// Whether peers watch it.
+    for_peers: bool,
+    /// Whether the peers were asked to count it too.
+    is_asked: bool,
+}
+
+impl Watched {
+    /// Whether it goes when room is needed, and which goes first: least first.
+    fn gives_way(&self) -> Option<(bool, Duration)> {
+        (self.watchers == 0).then_some((self.for_peers, self.idle_since))
+    }
 }
 
 /// See the module.
@@ -74,7 +99,13 @@ impl OpenViews {
         let mut open = this.open.lock();
         if let Some(watched) = open.by_key.get_mut(key.as_str()) {
             watched.watchers += 1;
-            return Ok(Watch { view: Arc::clone(&watched.view), shared: Arc::clone(shared) });
+            let view = Arc::clone(&watched.view);
+            let is_asked = std::mem::replace(&mut watched.is_asked, true);
+            drop(open);
+            if !is_asked {
+                shared.peers.opened(&view.filter);
+            }
+            return Ok(Watch { view, shared: Arc::clone(shared) });
         }
         let views = shared.views_max.load(Ordering::Relaxed);
         let watched = open.by_key.values().filter(|watched| watched.watchers > 0).count();
@@ -82,19 +113,38 @@ impl OpenViews {
             shared.stats.lock().views_refused += 1;
             return Err(OpenError::TooMany { views });
         }
+        let mut closed = Vec::new();
         while open.by_key.len() >= views {
-            let idle = open.by_key.iter().filter(|(_, watched)| watched.watchers == 0);
-            let longest = idle.min_by_key(|(_, watched)| watched.idle_since);
-            let Some(key) = longest.map(|(key, _)| Arc::clone(key)) else { break };
-            open.by_key.remove(&key);
+            let idle = open.by_key.iter().filter_map(|(key, w)| Some((w.gives_way()?, key)));
+            let Some(key) = idle.min().map(|(_, key)| Arc::clone(key)) else { break };
+            let gone = open.by_key.remove(&key);
+            closed.extend(gone.filter(|gone| gone.is_asked).map(|_| key));
         }
         let view = Arc::new(View::new(shared, filter));
-        let idle_since = Duration::ZERO;
-        let watched = Watched { view: Arc::clone(&view), watchers: 1, idle_since };
-        open.by_key.insert(Arc::clone(&view.key), watched);
-        open.to_fill.push_back(Arc::clone(&view));
+        open.insert(&view, 1);
+        drop(open);
         this.to_fill.notify_all();
+        for key in closed {
+            shared.peers.closed(&key);
+        }
+        shared.peers.opened(&view.filter);
         Ok(Watch { view, shared: Arc::clone(shared) })
+    }
+
+    /// Counts the views that peers watch, and these alone, for them.
+    fn count_for_peers(shared: &Arc<Shared>) {
+        let wanted = shared.peers.wanted();
+        let this = &shared.open;
+        let mut open = this.open.lock();
+        open.by_key.values_mut().for_each(|watched| watched.for_peers = false);
+        for filter in wanted {
+            if let Some(watched) = open.by_key.get_mut(filter.to_string().as_str()) {
+                watched.for_peers = true;
+            } else if open.by_key.len() < shared.views_max.load(Ordering::Relaxed) {
+                open.insert(&Arc::new(View::new(shared, filter)), 0);
+                this.to_fill.notify_all();
+            }
+        }
     }
 
     /// The view of a filter, if it is open.
@@ -122,12 +172,23 @@ impl OpenViews {
         open.by_key.get(&view.key).is_some_and(|watched| Arc::ptr_eq(&watched.view, view))
     }
 
-    /// Drops the views whose minute is over.
-    pub(super) fn sweep(&self, now: Duration) {
-        let is_wanted = |watched: &Watched| {
-            watched.watchers > 0 || now.saturating_sub(watched.idle_since) < LINGER
-        };
-        self.open.lock().by_key.retain(|_, watched| is_wanted(watched));
+    /// Drops the views whose minute is over, and opens those that peers watch.
+    pub(super) fn sweep(shared: &Arc<Shared>, now: Duration) {
+        if shared.peers.is_cluster() {
+            Self::count_for_peers(shared);
+        }
+        let mut closed = Vec::new();
+        shared.open.open.lock().by_key.retain(|key, watched| {
+            let is_watched =
+                watched.watchers > 0 || now.saturating_sub(watched.idle_since) < LINGER;
+            if !is_watched && std::mem::take(&mut watched.is_asked) {
+                closed.push(Arc::clone(key));
+            }
+            is_watched || watched.for_peers
+        });
+        for key in closed {
+            shared.peers.closed(&key);
+        }
     }
 
     /// Takes the views that wait to be filled. When there are none, waits for one as long as `wait`.

@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::open_views::OpenViews;
+use super::peers::Peers;
 use super::scan::Scans;
 use super::source::Past;
 use super::state::{Histories, State};
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub(super) store: Reader,
     pub(super) clock: Clock,
     pub(super) past: Arc<dyn Past>,
+    pub(super) peers: Arc<dyn Peers>,
     pub(super) scans: Scans,
     pub(super) open: OpenViews,
     applied: Mutex<Applied>,
@@ -50,11 +52,11 @@ struct Applied {
 impl Shared {
     pub(super) fn new(
         settings: Settings,
-        mut state: State,
-        histories: Histories,
+        (mut state, histories): (State, Histories),
         store: Reader,
         clock: Clock,
         past: Arc<dyn Past>,
+        peers: Arc<dyn Peers>,
     ) -> Self {
         let latest = Arc::new(state.standing());
         let seq = state.applied_seq;
@@ -71,6 +73,7 @@ impl Shared {
             store,
             clock,
             past,
+            peers,
             scans: Scans::default(),
             open: OpenViews::default(),
             applied: Mutex::new(Applied { seq, stopped: false }),

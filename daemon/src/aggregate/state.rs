@@ -12,6 +12,7 @@ mod apply;
 mod changes;
 mod finality;
 mod frame;
+mod joining;
 mod restore;
 mod through;
 
@@ -25,6 +26,7 @@ use pulseboard::window::{Point, Ticks, Window};
 
 use super::Settings;
 use super::history::WindowHistory;
+use super::joined::Joined;
 use crate::store::embedded::{Commit, FinalFrame, Position};
 use changes::Changes;
 
@@ -40,6 +42,8 @@ const AHEAD_MAX: i64 = 600;
 /// The state.
 pub(super) struct State {
     settings: Settings,
+    /// What peers counted besides, and what is shown of both; none without peers.
+    joined: Option<Box<Joined>>,
     /// Which events are counted.
     filter: Filter,
     /// Whether this is a filtered view's: it keeps no minutes, and nothing of it is stored.
@@ -172,6 +176,6 @@ impl State {
 pub(super) type Histories = Vec<WindowHistory>;
 
 /// The first tick that a history may hold.
-fn history_from(head: i64) -> i64 {
+pub(super) fn history_from(head: i64) -> i64 {
     head - HISTORY_TICKS as i64 + 1
 }

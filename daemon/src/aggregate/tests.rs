@@ -1,7 +1,9 @@
 //! The aggregator as a whole, driven step by step on a clock that stands: against a model that
 //! keeps every event, over restarts, and at the edges.
 
+mod bus;
 mod harness;
+mod joined;
 mod model;
 mod restarts;
 mod views;

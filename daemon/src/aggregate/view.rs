@@ -17,7 +17,10 @@ use pulseboard::window::{RouteSort, Routes};
 use pulseboard::wire::server::Aggregate;
 
 use super::history::HistorySlice;
+use super::joined::SETTLE_SECS;
 use super::looking_back::{Held, routes_of};
+use super::peers::Peers;
+use super::rounds;
 use super::shared::Shared;
 use super::state::{Histories, State};
 use super::views::ViewsError;
@@ -26,6 +29,8 @@ use super::{Settings, TickFrame};
 /// Seconds of history a view is filled with; the next when that takes too long. The last is what
 /// its windows need.
 pub(super) const SPANS_SECS: [i64; 3] = [HISTORY_TICKS as i64, 600, 1];
+/// Peers open a view a little later, and fill it from where they are then.
+pub(super) const SLACK_SECS: i64 = 30;
 
 /// See the module.
 pub(super) struct View {
@@ -61,9 +66,16 @@ impl View {
     /// arrivals it wants.
     pub(super) fn begin(&self, shared: &Shared, span_secs: i64) -> i64 {
         let head = shared.latest.load().tick;
+        let is_cluster = shared.peers.is_cluster();
+        // Of what is older peers say nothing any more.
+        let span_secs =
+            if is_cluster { span_secs.min(SETTLE_SECS + SLACK_SECS) } else { span_secs };
         let from = first_arrival(&shared.settings, head, span_secs);
         let (mut state, histories) =
             State::through(&shared.settings, self.filter.clone(), head, from);
+        if is_cluster {
+            state.join_peers(Some(from - 1));
+        }
         if let Some(main) = shared.histories.read().first() {
             state.was_up(main.real().filter(|tick| (from..=head).contains(tick)));
         }
@@ -94,8 +106,11 @@ impl View {
     }
 
     /// It is filled: gives its first frame, of the tick it was begun at.
-    pub(super) fn stand(&self, complete_from: i64) -> Arc<TickFrame> {
+    pub(super) fn stand(&self, complete_from: i64, peers: &dyn Peers) -> Arc<TickFrame> {
+        let head = self.head();
+        rounds::tell(&self.state, &self.key, peers, (head, head), head);
         let mut state = self.state.lock();
+        state.expect(head, peers.nodes(head));
         state.told(complete_from, &mut self.histories.write());
         let frame = Arc::new(state.standing());
         self.latest.store(Some(Arc::clone(&frame)));
@@ -110,8 +125,14 @@ impl View {
         self.state.lock().head
     }
 
-    /// A tick is over.
-    pub(super) fn frame(&self, tick: i64, behind_ms: u64) -> Arc<TickFrame> {
+    /// A tick is over; `newest` is the newest that is.
+    pub(super) fn frame(
+        &self,
+        peers: &dyn Peers,
+        (tick, newest): (i64, i64),
+        behind_ms: u64,
+    ) -> Arc<TickFrame> {
+        rounds::hear(&self.state, &self.key, peers, (tick, newest));
         let mut state = self.state.lock();
         let frame = {
             let mut histories = self.histories.write();
@@ -120,6 +141,13 @@ impl View {
         state.let_go();
         self.latest.store(Some(Arc::clone(&frame)));
         frame
+    }
+
+    /// Ticks up to `upto` are over: the peers are told.
+    pub(super) fn tell(&self, peers: &dyn Peers, upto: i64) {
+        let first = rounds::first_real(self.head(), upto);
+        rounds::tell(&self.state, &self.key, peers, (first, upto), upto);
+        self.state.lock().let_go();
     }
 
     /// The last event it was offered.
@@ -147,7 +175,7 @@ impl View {
         }
         let held = {
             let state = self.state.lock();
-            state.ticks.get(tick)?;
+            state.is_real(tick).then_some(())?;
             Held::of(&state, secs, tick)?
         };
         Some(held.render())

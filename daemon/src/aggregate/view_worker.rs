@@ -12,6 +12,7 @@ use pulseboard::event::EventBatch;
 
 use super::FrameSink;
 use super::open_views::{Filled, OpenViews};
+use super::rounds;
 use super::shared::Shared;
 use super::source::{Item, Source};
 use super::view::View;
@@ -32,11 +33,14 @@ pub(super) struct ViewWorker {
     position: u64,
     /// Pulled and not yet counted.
     pending: Option<(u64, Arc<EventBatch>)>,
+    /// When the peers are told next, Unix ms.
+    tell_ms: i64,
 }
 
 impl ViewWorker {
     pub(super) fn new(shared: Arc<Shared>, sink: Arc<dyn FrameSink>) -> Self {
-        Self { shared, sink, views: Vec::new(), source: None, position: 0, pending: None }
+        let tell_ms = if shared.peers.is_cluster() { 0 } else { i64::MAX };
+        Self { shared, sink, views: Vec::new(), source: None, position: 0, pending: None, tell_ms }
     }
 
     /// Runs until the events end or `stop` is set.
@@ -58,7 +62,7 @@ impl ViewWorker {
         if self.views.is_empty() {
             self.source = None;
             self.pending = None;
-            self.shared.open.sweep(self.shared.clock.elapsed());
+            OpenViews::sweep(&self.shared, self.shared.clock.elapsed());
             return Step::Idle;
         }
         let tick = self.shared.latest.load().tick;
@@ -67,7 +71,13 @@ impl ViewWorker {
             return Step::Went;
         }
         let now_ms = self.shared.clock.now_ms();
-        let due_ms = self.shared.settings.due_ms(tick + 1);
+        if now_ms >= self.tell_ms {
+            let upto = rounds::over(now_ms);
+            self.views.iter().for_each(|view| view.tell(&*self.shared.peers, upto));
+            self.tell_ms = rounds::next_ms(&self.shared.settings, now_ms);
+            return Step::Went;
+        }
+        let due_ms = self.shared.settings.due_ms(tick + 1).min(self.tell_ms);
         let until_due = Duration::from_millis((due_ms - now_ms).max(0) as u64);
         let wait = wait.min(until_due.max(DUE_WAIT));
         match self.pull(wait) {
@@ -127,7 +137,7 @@ impl ViewWorker {
     /// Frames every view up to the main view's newest tick: the ticks that it framed.
     fn frames(&mut self, newest: i64) {
         let open = &self.shared.open;
-        open.sweep(self.shared.clock.elapsed());
+        OpenViews::sweep(&self.shared, self.shared.clock.elapsed());
         self.views.retain(|view| open.is_open(view));
         OpenViews::bound_routes(&self.views, self.shared.settings.routes_per_tick);
         let _ = self.pull(Duration::ZERO);
@@ -142,7 +152,8 @@ impl ViewWorker {
                     histories.first().is_some_and(|main| main.get(tick).is_some())
                 };
                 if is_real {
-                    self.sink.view_frame(&view.key, &view.frame(tick, behind_ms));
+                    let frame = view.frame(&*self.shared.peers, (tick, newest), behind_ms);
+                    self.sink.view_frame(&view.key, &frame);
                 }
             }
         }

@@ -146,6 +146,10 @@ pub struct Stats {
     pub commit_ms: f64,
     /// The last commit failed and is being tried again.
     pub store_fails: bool,
+    /// Ticks of peers that were heard and not joined, being too old or too many, since start.
+    pub heard_refused: u64,
+    /// Memory of peers' ticks that is held to join them, about.
+    pub heard_bytes: usize,
     /// Filtered views that are open.
     pub views: usize,
     /// Views that were not opened, there being as many as there may be, since start.

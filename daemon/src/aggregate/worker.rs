@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use pulseboard::event::EventBatch;
 
+use super::rounds;
 use super::shared::Shared;
 use super::source::{Item, Source};
 use super::{FrameSink, TickFrame};
@@ -23,8 +24,6 @@ use crate::store::embedded::{Commit, Writer};
 const COMMIT_AT: usize = 50_000;
 /// Rows to be written at which no more events are pulled.
 const FULL_AT: usize = 400_000;
-/// More unframed ticks than this are not caught up with one by one.
-const JUMP: i64 = 10;
 /// The longest wait for events: how soon a clock that was set is noticed, and a stop.
 const WAIT: Duration = Duration::from_millis(100);
 /// The first and the longest pause after a commit that failed.
@@ -51,6 +50,10 @@ pub(super) struct Worker {
     closing: Arc<AtomicBool>,
     /// Pulled and not yet counted.
     pending: Option<(u64, Arc<EventBatch>)>,
+    /// The key of the view of everything.
+    key: Arc<str>,
+    /// When the peers are told next, Unix ms.
+    tell_ms: i64,
 }
 
 impl Worker {
@@ -75,7 +78,11 @@ impl Worker {
             }
         })?;
         let store = Some(store);
-        Ok(Self { shared, clock, source, sink, commits, store, closing, pending: None })
+        let (pending, key) = (None, "".into());
+        let is_cluster = shared.peers.is_cluster();
+        let tell_ms =
+            if is_cluster { rounds::next_ms(&shared.settings, clock.now_ms()) } else { i64::MAX };
+        Ok(Self { shared, clock, source, sink, commits, store, closing, pending, key, tell_ms })
     }
 
     /// Runs until the source ends or `stop` is set; then counts what is durable, and waits until all
@@ -100,7 +107,11 @@ impl Worker {
             self.commit(now_ms);
             return Step::Went;
         }
-        let wait = wait.min(Duration::from_millis((due_ms - now_ms) as u64));
+        if now_ms >= self.tell_ms {
+            self.tell(now_ms);
+            return Step::Went;
+        }
+        let wait = wait.min(Duration::from_millis((due_ms.min(self.tell_ms) - now_ms) as u64));
         if self.shared.state.lock().backlog() > FULL_AT {
             std::thread::sleep(wait.min(Duration::from_millis(10)));
             self.commit(now_ms);
@@ -158,15 +169,18 @@ impl Worker {
         let behind_ms = if age_ms > self.shared.settings.grace_ms { age_ms } else { 0 };
         let newest = self.shared.settings.due_tick(now_ms);
         let head = self.shared.latest.load().tick;
-        let first = if newest - head > JUMP { newest } else { head + 1 };
+        let first = rounds::first_real(head, newest);
         for tick in first..=newest {
             let started = self.clock.elapsed();
+            let peers = &*self.shared.peers;
+            rounds::hear(&self.shared.state, &self.key, peers, (tick, newest));
             let mut state = self.shared.state.lock();
             let frame = {
                 let mut histories = self.shared.histories.write();
                 Arc::new(state.frame(tick, behind_ms, &mut histories))
             };
             let (late_total, skewed_total) = (state.late_total, state.skewed_total);
+            let (heard_refused, heard_bytes) = state.heard_stats();
             drop(state);
             self.leave(&frame);
             let mut stats = self.shared.stats.lock();
@@ -176,7 +190,17 @@ impl Worker {
             let due_ms = self.shared.settings.due_ms(tick);
             stats.frame_delay_ms = (self.clock.now_ms() - due_ms).max(0) as f64;
             (stats.late_total, stats.skewed_total) = (late_total, skewed_total);
+            (stats.heard_refused, stats.heard_bytes) = (heard_refused, heard_bytes);
         }
+    }
+
+    /// Ticks are over: the peers are told.
+    fn tell(&mut self, now_ms: i64) {
+        let (head, upto) = (self.shared.latest.load().tick, rounds::over(now_ms));
+        let first = rounds::first_real(head, upto);
+        let peers = &*self.shared.peers;
+        rounds::tell(&self.shared.state, &self.key, peers, (first, upto), upto);
+        self.tell_ms = rounds::next_ms(&self.shared.settings, now_ms);
     }
 
     fn leave(&self, frame: &Arc<TickFrame>) {

@@ -272,7 +272,8 @@ fn build(
     let source = Counted(journal.tail(store.applied_seq() + 1));
     let past = Arc::new(wiring::Kept(journal.clone()));
     let sink = Arc::new(Sockets { hub: Arc::clone(&hub), clock: clock.clone() });
-    let aggregator = aggregate::spawn(source, past, clock.clone(), settings, store, sink)
+    let peers = Arc::new(());
+    let aggregator = aggregate::spawn(source, past, clock.clone(), settings, store, peers, sink)
         .map_err(|error| StartError::Failed(error.to_string()))?;
     let views = aggregator.views();
     let normaliser = Arc::new(normaliser);

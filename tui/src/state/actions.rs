@@ -1,7 +1,7 @@
 //! What keys, clicks and the wheel do to the state. A key that means nothing at the moment is
 //! answered, never swallowed. Pure, like all of the state.
 
-use super::{Effect, Link, NOTICE_MS, Reaction, Shape, State};
+use super::{Effect, Link, NOTICE_MS, Reaction, Screen, Shape, State};
 use crate::cli::ThemeName;
 use crate::input::{Input, Key, Spot};
 
@@ -12,33 +12,55 @@ impl State {
             Input::Key(key) if self.field.is_some() => return self.key_in_field(key),
             Input::Key(key) => return self.key(key),
             Input::Paste(text) => self.pasted(&text.0),
+            Input::Scroll(rows) if self.screen == Screen::System => self.scroll(rows),
             Input::Scroll(rows) => self.step(rows),
-            Input::Click(spot) => self.click(spot),
+            Input::Click(spot) => return self.click(spot),
         }
         Reaction::redraw()
     }
 
-    fn click(&mut self, spot: Spot) {
+    fn click(&mut self, spot: Spot) -> Reaction {
         if self.field.is_some() {
-            return;
+            return Reaction::redraw();
         }
         if self.help {
             self.help = false;
-            return;
+            return Reaction::redraw();
         }
         match spot {
             Spot::Window(place) => self.choose(place),
+            Spot::Notices => return self.turn(),
             Spot::Heading(column) => self.routes.column = column,
             Spot::Live => self.pause(),
             Spot::Chart => self.chart = self.chart.next(),
             Spot::Row(place) => {
                 let Some(aggregate) = self.shown().and_then(|shown| shown.aggregate.clone()) else {
-                    return;
+                    return Reaction::redraw();
                 };
                 let rows = self.routes.rows(&aggregate);
                 self.routes.select(&rows, place);
             }
         }
+        Reaction::redraw()
+    }
+
+    /// The other screen. Figures are read while they are looked at.
+    fn turn(&mut self) -> Reaction {
+        self.screen = match self.screen {
+            Screen::Overview => Screen::System,
+            Screen::System => Screen::Overview,
+        };
+        self.scrolled = 0;
+        if self.screen == Screen::Overview {
+            self.figures.forget();
+        }
+        Reaction::with(Effect::Figures(self.screen == Screen::System))
+    }
+
+    /// Scrolls the System screen, as far as it has more than it shows.
+    fn scroll(&mut self, rows: i32) {
+        let to = self.scrolled.saturating_add_signed(rows as isize);
+        self.scrolled = to.min(self.scroll_max);
     }
 
     fn key(&mut self, key: Key) -> Reaction {
@@ -48,6 +70,8 @@ impl State {
             Key::Ctrl('l') => return Reaction::with(Effect::Repaint),
             Key::Char('?') => self.help = !self.help,
             Key::Esc if self.help => self.help = false,
+            Key::Named("tab" | "shift-tab") if self.shown().is_some() => return self.turn(),
+            Key::Esc if self.screen == Screen::System => return self.turn(),
             Key::Char('t') => self.theme = next_theme(self.theme),
             Key::Char('T') if self.open_field() => {}
             Key::Char('T') if self.is_dev_mode() => {
@@ -67,6 +91,11 @@ impl State {
                 let said = "demo traffic needs a daemon in dev mode".to_owned();
                 self.say(said, false, NOTICE_MS);
             }
+            Key::Down | Key::Char('j') if self.screen == Screen::System => self.scroll(1),
+            Key::Up | Key::Char('k') if self.screen == Screen::System => self.scroll(-1),
+            Key::Home if self.screen == Screen::System => self.scroll(-1_000),
+            Key::End if self.screen == Screen::System => self.scroll(1_000),
+            _ if self.screen == Screen::System => self.nothing(key),
             Key::Char(digit @ '1'..='9') if self.shown().is_some() => {
                 let place = digit as usize - '1' as usize;
                 if place < self.pictures().len() {

@@ -1,7 +1,7 @@
 //! The keys that work at this moment, in the order people should learn them. The line at the foot
 //! of the screen and the help both read this, so that neither draws a key that does nothing.
 
-use super::{Link, Shape, State};
+use super::{Link, Screen, Shape, State};
 
 /// A key and what it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,12 @@ pub fn of_screen(state: &State) -> Vec<Binding> {
     if state.shown().is_none() {
         return keys;
     }
+    if state.screen == Screen::System {
+        keys.push(key("tab", "overview", "back to the windows' numbers (so does esc)"));
+        keys.push(key("↑↓", "scroll", "scroll the figures; also j k, wheel"));
+        return keys;
+    }
+    keys.push(key("tab", "system", "notices in full, and the daemon's own figures"));
     if state.pictures().len() > 1 {
         let digits: Vec<_> =
             (1..=state.pictures().len().min(9)).map(|place| place.to_string()).collect();

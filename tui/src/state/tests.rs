@@ -105,12 +105,18 @@ fn every_key_that_is_drawn_does_something() {
         state.update(Event::Feed(Feed::Waiting { attempt: 2, reason, retry_ms: 1_000 }), 1_000);
         state
     };
-    for state in [fresh(), live(), paused, compact, lost] {
+    let system = {
+        let mut state = live();
+        press(&mut state, Key::Named("tab"), 1_000);
+        state
+    };
+    for state in [fresh(), live(), paused, compact, lost, system] {
         for binding in keys::of_screen(&state).into_iter().chain(keys::everywhere(&state)) {
             for name in binding.keys.split(' ') {
                 let pressed: Vec<Key> = match name {
                     "space" => vec![Key::Char(' ')],
                     "esc" => vec![Key::Esc],
+                    "tab" => vec![Key::Named("tab"), Key::Named("shift-tab")],
                     "↑↓" => vec![Key::Up, Key::Down, Key::Char('j'), Key::Home, Key::End],
                     name => name.chars().map(Key::Char).collect(),
                 };

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
 use super::pen::Pen;
+use crate::state::Screen;
 use crate::state::keys::{self, Binding};
 use crate::theme::Meaning;
 
@@ -48,7 +49,11 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) {
             *y += 1;
         }
     };
-    heading(pen, &mut y, "overview", true);
+    let screen = match pen.state.screen {
+        Screen::Overview => "overview",
+        Screen::System => "system",
+    };
+    heading(pen, &mut y, screen, true);
     let line = |pen: &mut Pen<'_>, y: &mut u16, key: &Binding| {
         if *y < inner.bottom() {
             let strong = pen.theme.strong(Meaning::Accent);

@@ -18,6 +18,8 @@ pub(super) struct Pen<'a> {
     /// What fits the area as it is now; the state may not have heard of a resize yet.
     pub(super) shape: Shape,
     pub(super) hits: &'a mut Hits,
+    /// Whether the title had room for what is not as it should be.
+    pub(super) has_told_notices: bool,
 }
 
 impl Pen<'_> {

@@ -1,11 +1,12 @@
 //! The top routes as a table: headings in the upper edge, a bar for each share, error share with a
-//! mark, p95, and the rest in one row. Columns keep their width whatever the numbers.
+//! mark, p95, and the rest in one row. Columns keep their width whatever the numbers. The lower edge
+//! says what is not as it should be where the title has no room: it is there anyway, so nothing moves.
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::pen::{Pen, shorten, width};
-use super::{canvas, chart, format};
+use super::{canvas, chart, format, system};
 use crate::input::Spot;
 use crate::state::routes::Column;
 use crate::theme::Meaning;
@@ -78,6 +79,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) {
     let rows = state.routes.rows(&aggregate);
     let others = aggregate.other_routes;
     if rows.is_empty() {
+        lower_edge(pen, area, None, 0, 0, 0);
         let muted = pen.theme.style(Meaning::Muted);
         pen.text(columns.route.0, inner.y, inner.right(), "no events in this window", muted);
         return;
@@ -230,5 +232,28 @@ fn lower_edge(
         let text = format!(" {} ", shorten(&format::clean(route), cells));
         let style = pen.theme.style(Meaning::Accent);
         pen.text(area.x + 2, y, end, &text, style);
+    } else if !pen.has_told_notices {
+        notices(pen, Rect { x: area.x + 2, y, width: end.saturating_sub(area.x + 3), height: 1 });
     }
+}
+
+/// What is not as it should be, where the title had no room for it: as many as fit, in full words.
+fn notices(pen: &mut Pen<'_>, area: Rect) {
+    let all = pen.state.notices();
+    let mut x = area.x;
+    for (place, notice) in all.iter().enumerate() {
+        let text = format!(" {} ", system::brief(notice));
+        let left = all.len() - place - 1;
+        // Room to say that there are more.
+        let reserved = if left > 0 { width(" +9 more ") } else { 0 };
+        if x + width(&text) + reserved > area.right() {
+            let more = format!(" +{} more ", left + 1);
+            let muted = pen.theme.style(Meaning::Muted);
+            x = pen.text(x, area.y, area.right(), &more, muted);
+            break;
+        }
+        let style = pen.theme.strong(system::meaning(notice));
+        x = pen.text(x, area.y, area.right(), &text, style);
+    }
+    pen.hits.add(Rect { width: x - area.x, ..area }, Spot::Notices);
 }

@@ -6,12 +6,16 @@ use ratatui::style::Style;
 
 use super::format;
 use super::pen::{Pen, shorten, width};
+use super::system;
 use crate::input::Spot;
-use crate::state::{Link, Picture};
+use crate::state::{Link, Picture, Screen};
 use crate::theme::Meaning;
 
 /// Cells between two parts.
 const GAP: u16 = 2;
+/// The rank of what is not as it should be: it comes and goes, and moves nothing else for it. The
+/// lower edge of the routes says it where the title has no room.
+const NOTICE: u8 = 0;
 
 struct Part {
     text: String,
@@ -32,6 +36,12 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) {
         parts = self::parts(pen, true);
         drop_until(&mut parts, room, u8::MAX);
     }
+    pen.has_told_notices =
+        parts.iter().filter(|part| part.rank == NOTICE).count() == pen.state.notices().len();
+    if !pen.has_told_notices {
+        // One of several would read as all there is.
+        parts.retain(|part| part.rank != NOTICE);
+    }
     let mut x = area.x + 1;
     let mut first = true;
     for part in parts.iter().filter(|part| !part.at_right) {
@@ -48,6 +58,10 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect) {
     let mut end = area.right().saturating_sub(1);
     for part in parts.iter().filter(|part| part.at_right) {
         pen.right(x, area.y, end, &part.text, part.style);
+        if let Some(spot) = part.spot {
+            let cells = width(&part.text);
+            pen.hits.add(Rect { x: end.saturating_sub(cells), width: cells, ..area }, spot);
+        }
         end = end.saturating_sub(width(&part.text) + part.gap);
     }
 }
@@ -89,11 +103,18 @@ fn parts(pen: &Pen<'_>, short: bool) -> Vec<Part> {
     }
     if let Some(aggregate) = state.shown().and_then(|picture| picture.aggregate.as_ref()) {
         let nodes = aggregate.nodes;
-        let text = format!("{} of {} nodes", nodes.reporting, nodes.expected);
-        if nodes.reporting < nodes.expected {
-            add(text, theme.style(Meaning::Warn), 7);
-        } else {
-            add(text, theme.style(Meaning::Muted), 1);
+        if nodes.expected > 1 || state.is_cluster() {
+            let unit = if short { "" } else { " instances" };
+            let text = format!("{} of {}{unit}", nodes.reporting, nodes.expected);
+            let is_alone =
+                nodes.expected <= 1 && state.notices().iter().any(|each| each.check == "cluster");
+            // One width in every state, so that nothing beside it moves.
+            let text =
+                if is_alone { format!("{:<1$}", "alone", width(&text).into()) } else { text };
+            let missing = is_alone || nodes.reporting < nodes.expected;
+            let meaning = if missing { Meaning::Warn } else { Meaning::Muted };
+            let style = if missing { theme.strong(meaning) } else { theme.style(meaning) };
+            add(text, style, 7);
         }
     }
     let first_badge = parts.len();
@@ -130,6 +151,19 @@ fn parts(pen: &Pen<'_>, short: bool) -> Vec<Part> {
         .filter(|behind_ms| *behind_ms > 0)
     {
         badge(format!("counts {} behind", format::millis(behind_ms as f64)), Meaning::Warn, 6);
+    }
+    if state.screen == Screen::Overview {
+        // What stands at the right is drawn from its end.
+        for notice in state.notices().iter().rev() {
+            parts.push(Part {
+                text: system::brief(notice),
+                style: theme.strong(system::meaning(notice)),
+                rank: NOTICE,
+                spot: Some(Spot::Notices),
+                gap: GAP,
+                at_right: true,
+            });
+        }
     }
     debug_assert!(parts[first_badge..].iter().all(|part| part.at_right));
     if matches!(state.link, Link::Live) || state.is_paused() {

@@ -16,3 +16,4 @@ mod terminal;
 mod tls;
 mod token_screens;
 mod tokens;
+mod trouble_screens;

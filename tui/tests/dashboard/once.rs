@@ -58,6 +58,23 @@ async fn people_get_a_summary() {
 }
 
 #[tokio::test]
+async fn a_script_and_a_person_are_told_what_is_wrong_and_who_reports() {
+    let mut aggregate = aggregate("5s", NOW);
+    aggregate["nodes"] = json!({"reporting": 2, "expected": 3});
+    aggregate["notices"] = json!([{"check": "store", "level": "degraded", "brief": "MongoDB away",
+        "detail": "store.mongodb.uri: nothing answers; events wait on disk"}]);
+    let body = json!({"room": "window:5s", "tick": NOW, "aggregate": aggregate, "lagged": 0});
+    let (_, output) = ask(&["--once"], "200 OK", &body.to_string()).await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.starts_with("14:03:27, the last 5s, 2 of 3 instances\n"), "{said}");
+    let wrong = "! MongoDB away: store.mongodb.uri: nothing answers; events wait on disk\n";
+    assert!(said.contains(wrong), "{said}");
+    let (_, output) = ask(&["--once", "--json"], "200 OK", &body.to_string()).await;
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["aggregate"]["notices"][0]["check"], "store");
+}
+
+#[tokio::test]
 async fn a_refusal_is_a_sentence_and_exit_code_1() {
     let problem: Value = json!({"status": 422, "code": "unknown_window",
         "detail": "there is no window 7s; there are 1s, 5s, 60s"});

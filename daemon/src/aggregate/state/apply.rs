@@ -74,6 +74,7 @@ impl State {
             }
         }
         self.dirty.insert(tick);
+        self.mark_untold(tick);
         self.changes.tick(tick);
         if is_framed {
             self.changed.insert(tick);
@@ -92,6 +93,7 @@ impl State {
         let tick = event.arrival_tick().max(self.final_upto + 1).min(self.head + AHEAD_MAX);
         self.ticks.change(tick).totals.late += 1;
         self.dirty.insert(tick);
+        self.mark_untold(tick);
         self.changes.tick(tick);
         if tick <= self.head {
             self.changed.insert(tick);
@@ -137,6 +139,7 @@ impl State {
             let windows = self.settings.windows_secs.iter();
             self.final_windows = windows.map(|secs| Window::new(*secs, self.final_upto)).collect();
             debug_assert!(self.open_minute.is_none(), "nothing was final yet");
+            self.start_joining_at(self.final_upto);
         }
     }
 }

@@ -39,6 +39,7 @@ impl State {
                 self.finish_next(now_tick);
             }
         }
+        self.finish_joined(now_tick);
         let current = minute_of(self.final_upto + 1);
         if self.open_minute.as_ref().is_none_or(|(minute, _)| *minute != current) {
             self.close_minute();
@@ -51,6 +52,7 @@ impl State {
     fn finish_next(&mut self, now_tick: i64) {
         let tick = self.final_upto + 1;
         self.final_upto = tick;
+        self.hand_over(tick);
         if self.is_view {
             self.finish_point(tick);
             return;

@@ -17,6 +17,9 @@ impl State {
         behind_ms: u64,
         histories: &mut Histories,
     ) -> TickFrame {
+        if let Some(joined) = self.joined.take() {
+            return self.frame_joined(joined, (tick, behind_ms), histories);
+        }
         let before = self.head;
         self.head = tick;
         self.ticks.change(tick);
@@ -49,6 +52,9 @@ impl State {
 
     /// The head as it stands, without moving on.
     pub(crate) fn standing(&mut self) -> TickFrame {
+        if let Some(frame) = self.standing_joined() {
+            return frame;
+        }
         let frames = self.render(0);
         let windows = self.head_windows.iter().zip(frames).map(|(window, frame)| WindowFrame {
             window: Arc::clone(window.name()),

@@ -23,6 +23,7 @@ impl State {
         };
         let mut state = Self {
             settings: settings.clone(),
+            joined: None,
             filter: Filter::default(),
             is_view: false,
             routes_max: settings.routes_per_tick,

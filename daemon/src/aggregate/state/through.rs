@@ -36,8 +36,10 @@ impl State {
 
     /// Somebody was up in these ticks, whether or not there are events for the view.
     pub(crate) fn was_up(&mut self, ticks: impl Iterator<Item = i64>) {
-        for tick in ticks.filter(|tick| *tick > self.final_upto) {
+        let final_upto = self.final_upto;
+        for tick in ticks.filter(|tick| *tick > final_upto) {
             self.ticks.change(tick);
+            self.mark_untold(tick);
         }
     }
 
@@ -46,11 +48,12 @@ impl State {
     /// are whole.
     pub(crate) fn told(&mut self, complete_from: i64, histories: &mut Histories) {
         self.reconcile(histories);
+        self.tell_points(complete_from, histories);
         let (first, head) = (self.final_upto + 1, self.head);
         for (history, secs) in histories.iter_mut().zip(&self.settings.windows_secs) {
             history.forget_before(complete_from);
             for tick in first.max(history_from(head)).max(complete_from)..=head {
-                if self.ticks.get(tick).is_some() {
+                if self.joined.is_none() && self.ticks.get(tick).is_some() {
                     history.revise(tick, Point::at(&mut self.ticks, *secs, tick), head);
                 }
             }
@@ -73,7 +76,7 @@ impl State {
     pub(super) fn finish_point(&mut self, tick: i64) {
         let Some(summary) = self.ticks.get(tick) else { return };
         self.final_last_event_ms = self.final_last_event_ms.max(summary.totals.last_event_ms);
-        if tick < history_from(self.head) {
+        if tick < history_from(self.head) || self.joined.is_some() {
             return;
         }
         for (index, secs) in self.settings.windows_secs.iter().enumerate() {

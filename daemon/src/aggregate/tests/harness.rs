@@ -14,7 +14,7 @@ use crate::aggregate::shared::Shared;
 use crate::aggregate::view_worker::ViewWorker;
 use crate::aggregate::worker::{Step, Worker};
 use crate::aggregate::{
-    FrameSink, Item, Past, Settings, Source, Stages, Stored, TickFrame, Views, Wanted, build,
+    FrameSink, Item, Past, Peers, Settings, Source, Stages, Stored, TickFrame, Views, Wanted, build,
 };
 use crate::clock::Clock;
 use crate::store::embedded::Store;
@@ -153,6 +153,7 @@ pub(super) struct Aggregator {
     filler: Filler,
     view_worker: ViewWorker,
     frames: Arc<Frames>,
+    peers: Arc<dyn Peers>,
 }
 
 impl Aggregator {
@@ -163,6 +164,11 @@ impl Aggregator {
 
     /// In a directory, over a log, at a time.
     pub(super) fn open(dir: TempDir, log: Log, now_ms: i64) -> Self {
+        Self::among(Arc::new(()), dir, log, now_ms)
+    }
+
+    /// The same, among peers.
+    pub(super) fn among(peers: Arc<dyn Peers>, dir: TempDir, log: Log, now_ms: i64) -> Self {
         let clock = Clock::manual(now_ms);
         let store = Store::open(dir.path(), log.next_seq(), 60).unwrap();
         let frames = Arc::new(Frames::default());
@@ -172,10 +178,10 @@ impl Aggregator {
         let settings = Settings { views: 3, ..Settings::default() };
         let past = Arc::new(log.clone());
         let Stages { shared, worker, filler, view_worker } =
-            build(tail, past, clock.clone(), settings, store, sink).unwrap();
+            build(tail, past, clock.clone(), settings, store, Arc::clone(&peers), sink).unwrap();
         let views = Views(Arc::clone(&shared));
         let worker = Some(worker);
-        Self { dir, clock, views, log, shared, worker, filler, view_worker, frames }
+        Self { dir, clock, views, log, shared, worker, filler, view_worker, frames, peers }
     }
 
     pub(super) fn now_ms(&self) -> i64 {
@@ -260,6 +266,12 @@ impl Aggregator {
     /// Ends in order, and starts again in the same directory.
     pub(super) fn restart(mut self, after_ms: i64) -> Self {
         self.worker.take().unwrap().close();
-        Self::open(self.dir, self.log, self.clock.now_ms() + after_ms)
+        Self::among(self.peers, self.dir, self.log, self.clock.now_ms() + after_ms)
+    }
+
+    /// Dies, and starts again on what is found in its directory.
+    pub(super) fn die(self, after_ms: i64) -> Self {
+        let now_ms = self.clock.now_ms() + after_ms;
+        Self::among(Arc::clone(&self.peers), self.copy_files(), self.log.clone(), now_ms)
     }
 }

@@ -1,0 +1,141 @@
+//! What the shared store is told at start, and whether its connection string is one.
+//!
+//! Asks nobody: a string that is wrong in itself is found before anything is touched. What is secret
+//! in it is in no message and in no `Debug`.
+
+use std::fmt;
+
+use mongodb::options::ConnectionString;
+
+/// The database when the connection string names none.
+const DATABASE: &str = "pulseboard";
+
+/// What the shared store is told at start.
+#[derive(Clone)]
+pub struct Settings {
+    /// The connection string.
+    pub uri: String,
+    /// The setting it came from: `store.mongodb.uri`, or `store.mongodb.uri_file`.
+    pub key: &'static str,
+    /// Most connections at a time.
+    pub max_pool: u32,
+    /// Days raw events are kept, from when they were stored.
+    pub events_days: u32,
+    /// Days minute aggregates are kept; 0 keeps them for ever.
+    pub aggregates_days: u32,
+}
+
+impl Settings {
+    /// A local server, for tests.
+    pub fn for_tests(uri: impl Into<String>) -> Self {
+        Self {
+            uri: uri.into(),
+            key: "store.mongodb.uri",
+            max_pool: 16,
+            events_days: 7,
+            aggregates_days: 0,
+        }
+    }
+
+    /// The connection string, read.
+    pub(super) fn connection(&self) -> Result<ConnectionString, SettingsError> {
+        let read = ConnectionString::parse(&self.uri);
+        read.map_err(|error| self.wrong(&error.to_string()))
+    }
+
+    /// The database it names.
+    pub(super) fn database(connection: &ConnectionString) -> String {
+        connection.default_database.clone().unwrap_or_else(|| DATABASE.to_owned())
+    }
+
+    fn wrong(&self, message: &str) -> SettingsError {
+        let message = message.strip_prefix("Kind: ").unwrap_or(message);
+        let message = message.strip_prefix("An invalid argument was provided: ").unwrap_or(message);
+        let message = message.split(", labels:").next().unwrap_or(message);
+        let problem = if self.tells_secrets(message) {
+            "a user name or password holds one of : / ? # [ ] @ %, which is written as a percent \
+             sign and two digits there"
+                .to_owned()
+        } else {
+            message.to_owned()
+        };
+        SettingsError { problem }
+    }
+
+    /// Whether a message holds any part of the user's name or password.
+    fn tells_secrets(&self, message: &str) -> bool {
+        let after_scheme = self.uri.split_once("://").map_or(&*self.uri, |(_, after)| after);
+        let Some((user, _)) = after_scheme.rsplit_once('@') else { return false };
+        let parts = user.split([':', '/', '@', '?', '#', '[', ']', '%', ',']);
+        parts.into_iter().any(|part| !part.is_empty() && message.contains(part))
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// What is wrong with the connection string: a sentence without its setting's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is not a connection string: {problem}; it looks like mongodb://HOST:27017/pulseboard")]
+pub struct SettingsError {
+    problem: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(uri: &str) -> String {
+        Settings::for_tests(uri).connection().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_string_that_is_none_is_refused_with_what_is_wrong() {
+        for (uri, said) in [
+            ("localhost:27017", "no scheme"),
+            ("http://localhost", "scheme: http"),
+            ("mongodb://localhost:99999", "port"),
+            ("mongodb://", ""),
+            ("mongodb://localhost/?w=-1", ""),
+        ] {
+            let refused = refusal(uri);
+            assert!(refused.contains(said), "{uri}: {refused}");
+            assert!(refused.contains("is not a connection string"), "{uri}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_tells_nothing_of_user_and_password() {
+        for uri in [
+            "mongodb://paula:xyzzyplugh/two@localhost",
+            "mongodb://paula:xyzzy:plugh@localhost",
+            "mongodb://paula:xyzzy@plugh@localhost:1x",
+            "mongodb://paula:xyzzy%plugh@localhost",
+            "mongodb://pau/la:xyzzyplugh@localhost:27017",
+            "mongodb://paula:xyzzyplugh@localhost:port",
+        ] {
+            let Err(refused) = Settings::for_tests(uri).connection() else { continue };
+            let refused = refused.to_string();
+            for secret in ["paula", "xyzzy", "plugh"] {
+                assert!(!refused.contains(secret), "{uri}: {refused}");
+            }
+        }
+        let shown = format!("{:?}", Settings::for_tests("mongodb://paula:xyzzyplugh@localhost"));
+        assert!(!shown.contains("xyzzyplugh"), "{shown}");
+    }
+
+    #[test]
+    fn the_database_is_the_one_named_or_pulseboard() {
+        for (uri, name) in [
+            ("mongodb://localhost", "pulseboard"),
+            ("mongodb://localhost/", "pulseboard"),
+            ("mongodb://localhost/metrics?w=1", "metrics"),
+        ] {
+            let connection = Settings::for_tests(uri).connection().unwrap();
+            assert_eq!(Settings::database(&connection), name);
+        }
+    }
+}
