@@ -70,11 +70,13 @@ pub enum Code {
     PropsDuplicateKey,
     /// A value of props that is no string, number or boolean.
     PropsNotScalar,
+    /// An id that another instance is just taking.
+    ClaimPending,
 }
 
 impl Code {
     /// Every code, with the rule it stands for.
-    pub const ALL: [(Code, &'static str); 25] = [
+    pub const ALL: [(Code, &'static str); 26] = [
         (Code::BadJson, "a line must be one JSON object"),
         (Code::NotAnObject, "an event is a JSON object"),
         (Code::BadText, "a text must be valid Unicode, without half surrogate pairs"),
@@ -100,6 +102,7 @@ impl Code {
         (Code::PropsKeyLength, "a key of props is 1 to 64 bytes"),
         (Code::PropsDuplicateKey, "each key of props at most once"),
         (Code::PropsNotScalar, "a value of props is a string, a number or a boolean"),
+        (Code::ClaimPending, "an id is taken by one instance at a time: send it again in a second"),
     ];
 
     /// How many codes there are.
@@ -133,6 +136,7 @@ impl Code {
             Code::PropsKeyLength => "props_key_length",
             Code::PropsDuplicateKey => "props_duplicate_key",
             Code::PropsNotScalar => "props_not_scalar",
+            Code::ClaimPending => "claim_pending",
         }
     }
 }

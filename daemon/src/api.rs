@@ -45,6 +45,7 @@ use crate::ingest::dedupe::Dedupe;
 use crate::ingest::rest::Rest;
 use crate::journal::Journal;
 use crate::server::origin::Origins;
+use crate::store::mongodb::Mongo;
 
 /// The read sides of the stages, shared by all requests.
 pub struct Stages {
@@ -56,6 +57,8 @@ pub struct Stages {
     pub dedupe: Arc<Dedupe>,
     /// Raw events.
     pub journal: Journal,
+    /// The shared store, where there is one.
+    pub mongo: Option<Mongo>,
     /// Numbers.
     pub views: Views,
     /// Sockets.

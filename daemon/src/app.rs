@@ -16,6 +16,7 @@ mod limits;
 mod node;
 mod notices;
 mod reload;
+mod shared_store;
 mod stages;
 mod watchdog;
 mod wiring;
@@ -27,6 +28,7 @@ use thiserror::Error;
 
 pub use self::alive::alive;
 pub use self::init_auth::init_auth;
+pub use self::shared_store::setup_store;
 
 use self::data_dir::DataDir;
 use self::reload::Reloader;
@@ -67,6 +69,7 @@ impl StartError {
 pub fn check(loaded: &Loaded) -> Result<Option<String>, ConfigError> {
     loaded.may_start()?;
     keys::configured(loaded)?;
+    shared_store::settings(loaded)?;
     Ok(keys::warning(loaded))
 }
 
@@ -75,6 +78,8 @@ pub async fn run(loaded: Loaded) -> Result<(), StartError> {
     let clock = Clock::system();
     let keys = keys::configured(&loaded).map_err(|error| StartError::Refused(error.to_string()))?;
     let authority = keys.map_or_else(Authority::dev, |keys| Authority::tokens(keys, clock.clone()));
+    let store = shared_store::settings(&loaded);
+    let store = store.map_err(|error| StartError::Refused(error.to_string()))?;
     let config = &loaded.config;
     let deaf = |error| StartError::Failed(format!("server.bind: {error}"));
     let reserved = server::reserve(config.server.bind).map_err(deaf)?;
@@ -87,7 +92,7 @@ pub async fn run(loaded: Loaded) -> Result<(), StartError> {
     let hangups = shutdown::Hangups::listen().map_err(unheard)?;
 
     let (running, greeting) =
-        Running::start(config, &data_dir, &clock, &authority, address).await?;
+        Running::start(config, store, &data_dir, &clock, &authority, address).await?;
     greeting.print(address, config.log.format);
     notify(&[sd_notify::NotifyState::Ready]);
 

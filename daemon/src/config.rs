@@ -105,6 +105,11 @@ impl Loaded {
         self.values.secret_key()
     }
 
+    /// The setting the shared store's address came from: `store.mongodb.uri`, or its `_file`.
+    pub fn mongodb_key(&self) -> &'static str {
+        self.values.mongodb_key()
+    }
+
     /// The configuration file, if it is there that a key's value stands.
     pub fn file_that_sets(&self, key: &str) -> Option<PathBuf> {
         let (_, place) = self.values.of(keys::find(key)?);

@@ -5,6 +5,7 @@
 //! It keeps no queue: what it is working on is bounded in bytes, past which it answers `busy`.
 //! What a sender may send is charged to its budget once it is known how many events there are.
 
+pub mod claims;
 pub mod dedupe;
 pub mod fingerprint;
 pub mod flights;
@@ -12,6 +13,7 @@ pub mod pipeline;
 pub mod rest;
 pub mod socket;
 
+mod boarding;
 mod ids;
 mod inflight;
 mod landing;
@@ -29,6 +31,7 @@ use thiserror::Error;
 use crate::auth::Grant;
 use crate::rate_limit::{EventBudget, Exceeded, Standing};
 
+pub use claims::{Asked, Away, Claim, Claims};
 pub use dedupe::Dedupe;
 pub use fingerprint::Fingerprinter;
 pub use inflight::Share;
@@ -40,6 +43,22 @@ pub trait EventLog: Send + Sync {
     /// Takes a batch that is not empty, in order, without waiting for the disk; the answer
     /// resolves after the sync. What was taken is written whether or not anyone waits for it.
     fn append(&self, batch: EventBatch) -> Result<Durable, AppendError>;
+
+    /// The same for a batch that no reader sees, once it is on disk, before it is let go.
+    fn append_held(&self, batch: EventBatch) -> Result<DurableHeld, AppendError>;
+}
+
+/// Resolves when a held batch is on disk, or cannot be.
+pub type DurableHeld = Pin<Box<dyn Future<Output = Result<Box<dyn Held>, AppendError>> + Send>>;
+
+/// A batch that is on disk and that no reader sees yet. Dropping it lets readers see all of it.
+pub trait Held: Send + Sync {
+    /// Where it stands.
+    fn appended(&self) -> Appended;
+
+    /// Lets readers see its events, but never those at these places. Resolves when they do.
+    fn let_go<'a>(self: Box<Self>, but: &'a [u32])
+    -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 }
 
 /// Resolves when a batch is on disk, or cannot be.

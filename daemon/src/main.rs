@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     match action {
         Action::InitAuth => return init_auth(&given),
         Action::Health => return health(&given),
-        Action::Run | Action::Check | Action::Print => {}
+        Action::Run | Action::Check | Action::Print | Action::SetupStore => {}
     }
     let loaded = match config::load(&given) {
         Ok(loaded) => loaded,
@@ -25,6 +25,9 @@ fn main() -> ExitCode {
     };
     if action == Action::Print {
         return say(&loaded.print());
+    }
+    if action == Action::SetupStore {
+        return setup_store(&loaded);
     }
     let warning = match app::check(&loaded) {
         Ok(warning) => warning,
@@ -62,15 +65,28 @@ fn health(given: &Given) -> ExitCode {
     }
 }
 
-fn run(loaded: Loaded) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(1, &error),
-    };
-    match runtime.block_on(app::run(loaded)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(error.exit_code(), &error),
+fn setup_store(loaded: &Loaded) -> ExitCode {
+    match block_on(app::setup_store(loaded)) {
+        Ok(Ok(text)) => say(&text),
+        Ok(Err(error)) => fail(error.exit_code(), &error),
+        Err(error) => fail(1, &error),
     }
+}
+
+fn run(loaded: Loaded) -> ExitCode {
+    match block_on(app::run(loaded)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => fail(error.exit_code(), &error),
+        Err(error) => fail(1, &error),
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    // What a server that went away still owes is not waited for.
+    runtime.shutdown_background();
+    Ok(done)
 }
 
 fn checked(loaded: &Loaded, warning: Option<&str>) -> String {

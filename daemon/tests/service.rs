@@ -99,34 +99,61 @@ fn file(path: &str) -> String {
     std::fs::read_to_string(root.join(path)).unwrap()
 }
 
-#[test]
-fn the_unit_starts_the_daemon_with_settings_it_takes() {
-    let unit = file("config/systemd/pulseboard.service");
+/// What a daemon started by a unit would go by; `%i` and `%l` stand for the instance and the host.
+fn settings_of(unit: &str, credentials: &[(&str, &str)]) -> String {
+    let unit = file(unit).replace("%i", "3001").replace("%l", "here");
     let value = |key: &str| {
         let lines = unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
-    let credentials = tempfile::tempdir().unwrap();
-    let [credential] = &value("LoadCredential")[..] else { panic!("one credential") };
-    let (name, _) = credential.split_once(':').unwrap();
-    std::fs::write(credentials.path().join(name), support::token::SECRET).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let loaded = value("LoadCredential");
+    let names: Vec<&str> = loaded.iter().map(|line| line.split_once(':').unwrap().0).collect();
+    let given: Vec<&str> = credentials.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, given, "the unit's credentials");
+    for (name, text) in credentials {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
     let state = tempfile::tempdir().unwrap();
     let [start] = &value("ExecStart")[..] else { panic!("one command") };
     let mut words = start.split(' ');
     assert_eq!(words.next(), Some("/usr/local/bin/pulseboardd"));
 
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pulseboardd"));
+    let mut command = support::plain();
     command.args(words).arg("--print-config").current_dir(&state);
     for setting in value("Environment") {
         let (name, value) = setting.split_once('=').unwrap();
         command.env(name, value);
     }
-    command.env("CREDENTIALS_DIRECTORY", credentials.path()).env("STATE_DIRECTORY", state.path());
+    command.env("CREDENTIALS_DIRECTORY", folder.path()).env("STATE_DIRECTORY", state.path());
     let output = command.output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(0), "{said}");
     let printed = String::from_utf8(output.stdout).unwrap();
-    let secret_file = credentials.path().join(name).display().to_string();
-    assert!(printed.contains(&secret_file), "{printed}");
+    for (name, _) in credentials {
+        let path = folder.path().join(name).display().to_string();
+        assert!(printed.contains(&path), "{path}: {printed}");
+    }
     assert!(printed.contains(&state.path().display().to_string()), "{printed}");
+    printed
+}
+
+#[test]
+fn the_unit_starts_the_daemon_with_settings_it_takes() {
+    let secret = [("auth.secret", support::token::SECRET)];
+    settings_of("config/systemd/pulseboard.service", &secret);
+}
+
+#[test]
+fn an_instance_of_the_template_listens_on_its_port_and_shares_the_rest() {
+    let credentials = [
+        ("auth.secret", support::token::SECRET),
+        ("mongodb.uri", "mongodb://pulseboard:word@a:27017,b:27017/?replicaSet=pulseboard"),
+        ("redis.url", "redis://:word@c:6379"),
+    ];
+    let printed = settings_of("config/systemd/pulseboardd@.service", &credentials);
+    for holds in ["\"127.0.0.1:3001\"", "\"here-3001\"", "\"mongodb\""] {
+        assert!(printed.contains(holds), "{holds}: {printed}");
+    }
+    assert!(!printed.contains(":word@"), "no password is shown: {printed}");
 }

@@ -41,8 +41,19 @@ fn malformed_settings_are_one_line_with_their_place_and_touch_nothing() {
         ),
         (
             "[store]\nkind = \"mongodb\"\n",
-            "error: store.kind: not available: this build does not have MongoDB yet \
-             (pulseboard.toml, line 2)",
+            "error: store.kind: mongodb takes store.mongodb.uri or store.mongodb.uri_file, and \
+             neither is set; they look like mongodb://HOST:27017/pulseboard (pulseboard.toml, \
+             line 2)",
+        ),
+        (
+            "[store.mongodb]\nuri = \"mongodb://localhost\"\n",
+            "error: store.mongodb.uri: is set, and store.kind is embedded: set store.kind to \
+             mongodb, or remove it (pulseboard.toml, line 2)",
+        ),
+        (
+            "[store]\nkind = \"mongodb\"\n[store.mongodb]\nuri = \"localhost:27017\"\n",
+            "error: store.mongodb.uri: is not a connection string: connection string contains no \
+             scheme; it looks like mongodb://HOST:27017/pulseboard (pulseboard.toml, line 4)",
         ),
     ] {
         let folder = tempfile::tempdir().unwrap();

@@ -19,25 +19,35 @@ pub struct Refusal {
     pub field: Option<String>,
     /// A sentence that names the rule.
     pub message: String,
+    /// When to try again, ms, where it may pass.
+    pub retry_after_ms: Option<u64>,
 }
 
 impl Refusal {
     /// A refusal of the item as a whole.
     #[cold]
     pub fn of_item(code: Code, message: impl Into<String>) -> Self {
-        Self { code, field: None, message: message.into() }
+        Self { code, field: None, message: message.into(), retry_after_ms: None }
     }
 
     /// A refusal of one field.
     #[cold]
     pub fn of_field(code: Code, field: Field, message: impl Into<String>) -> Self {
-        Self { code, field: Some(field.name().into()), message: message.into() }
+        let field = Some(field.name().into());
+        Self { code, field, message: message.into(), retry_after_ms: None }
     }
 
     /// A refusal of the field the client calls `name`, cut to what an answer should carry.
     #[cold]
     pub fn of_name(code: Code, name: &str, message: impl Into<String>) -> Self {
-        Self { code, field: Some(cut(name, 64).into()), message: message.into() }
+        let field = Some(cut(name, 64).into());
+        Self { code, field, message: message.into(), retry_after_ms: None }
+    }
+
+    /// The same, worth trying again after so many ms.
+    #[must_use]
+    pub fn after_ms(self, retry_after_ms: u64) -> Self {
+        Self { retry_after_ms: Some(retry_after_ms), ..self }
     }
 }
 
@@ -67,7 +77,7 @@ impl Refusals {
                 code: refusal.code.as_str().into(),
                 message: refusal.message,
                 field: refusal.field,
-                retry_after_ms: None,
+                retry_after_ms: refusal.retry_after_ms,
             });
         }
     }

@@ -3,7 +3,8 @@
 //
 //   npm run mock -- --port 3000 --rate 200        traffic of its own, history filled back
 //   npm run mock -- --secret S                    with tokens, signed with S
-//   POST /mock {"sockets":"refuse"|"accept"|"drop"|"lag", "rest":"refuse"|"deny"|"limit"|"accept", "behindMs":N, "rate":N}
+//   POST /mock {"sockets":"refuse"|"accept"|"drop"|"lag", "rest":"refuse"|"deny"|"limit"|"accept", "behindMs":N, "rate":N,
+//               "nodes":{"reporting":2,"expected":3}, "notices":[{"check","level","brief","detail"}]}
 
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -146,10 +147,39 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
     response.end(JSON.stringify(body));
   }
 
+  /** Some of the daemon's metrics, moving as they would. */
+  function figures() {
+    const at = Date.now() / 1_000;
+    const away = model.notices.some(({ check }) => check === "store");
+    return {
+      pulseboard_store_lag_events: away ? 48_210 : 12,
+      pulseboard_store_lag_bytes: away ? 31_400_000 : 6_100,
+      pulseboard_store_lag_seconds: away ? 132.4 : 0.3,
+      pulseboard_store_writes_total: away ? 0 : Math.round(at * 240),
+      pulseboard_store_query_seconds_sum: at * 0.01,
+      pulseboard_store_query_seconds_count: at * 2,
+      pulseboard_events_accepted_total: Math.round(at * 240),
+      pulseboard_events_duplicate_total: 12,
+      'pulseboard_events_rejected_total{code="too_old"}': 3,
+      pulseboard_ingest_ack_seconds_sum: at * 0.02,
+      pulseboard_ingest_ack_seconds_count: at * 24,
+      pulseboard_journal_bytes: 1_240_000_000,
+      pulseboard_journal_events: 3_104_220,
+      pulseboard_journal_sync_seconds_sum: at * 0.011,
+      pulseboard_journal_sync_seconds_count: at * 20,
+      pulseboard_disk_free_bytes: 52_000_000_000,
+      pulseboard_resident_memory_bytes: 121_000_000,
+      pulseboard_cpu_seconds_total: at * 0.07,
+      pulseboard_sockets: sessions.size,
+      pulseboard_uptime_seconds: 12_000,
+    };
+  }
+
   function applyControl(change) {
     Object.assign(control, change);
     if (change.behindMs !== undefined) model.behindMs = change.behindMs;
     if (change.nodes !== undefined) model.nodes = change.nodes;
+    if (change.notices !== undefined) model.notices = change.notices;
     if (change.sockets === "drop" || change.sockets === "refuse") {
       for (const session of sessions) session.socket.terminate();
       if (change.sockets === "drop") control.sockets = "accept";
@@ -193,6 +223,10 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
         return json(response, 200, { ...control, tick });
       }
       if (url.pathname === "/health") return json(response, 200, { status: "ok" });
+      if (url.pathname === "/metrics") {
+        const refused = refusal(request, "read");
+        return refused ? json(response, refused.status, refused) : json(response, 200, figures());
+      }
       if (!url.pathname.startsWith("/api/")) return asset(url.pathname, response);
       if (control.rest === "refuse") return request.socket.destroy();
       if (control.rest === "deny") {

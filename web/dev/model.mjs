@@ -23,6 +23,7 @@ export class Model {
     this.lastEventAt = undefined;
     this.behindMs = 0;
     this.nodes = { reporting: 1, expected: 1 };
+    this.notices = [];
   }
 
   /** Takes one event in; answers "accepted", "duplicate" or a rejection. */
@@ -72,12 +73,18 @@ export class Model {
     return slot;
   }
 
+  /** What is said of now, whatever the tick. */
+  now() {
+    const { behindMs, nodes, notices } = this;
+    return { behindMs, nodes, ...(notices.length > 0 ? { notices } : {}) };
+  }
+
   /** The aggregate of the window that ends with tick n. */
   aggregate(window, n) {
     const length = WINDOWS[window];
     const key = `${length}/${n}`;
     const cached = this.cache.get(key);
-    if (cached) return { ...cached, behindMs: this.behindMs, nodes: this.nodes };
+    if (cached) return { ...cached, ...this.now() };
     const events = [];
     let late = 0;
     let skewed = 0;
@@ -161,7 +168,7 @@ export class Model {
     }
     if (this.cache.size > 20_000) this.cache.clear();
     this.cache.set(key, aggregate);
-    return { ...aggregate, behindMs: this.behindMs, nodes: this.nodes };
+    return { ...aggregate, ...this.now() };
   }
 
   /** Columns of the sliding window for the given ticks; null for ticks nobody was up. */

@@ -116,6 +116,68 @@ await shot("denied", {
   },
 });
 
+busy.control({ sockets: "accept", rest: "accept" });
+
+// Several instances, and what a daemon finds not as it should be.
+const THREE = { reporting: 3, expected: 3 };
+const AWAY = {
+  check: "store",
+  level: "degraded",
+  brief: "MongoDB away, 48 k events wait",
+  detail:
+    "store.mongodb.uri: no member of the replica set answers since 14:01:12 (connection refused); 48 k events " +
+    "(31 MB, 2 min) wait on disk and are stored when it is back",
+};
+const GONE = {
+  check: "cluster",
+  level: "degraded",
+  brief: "Redis gone, own numbers only",
+  detail:
+    "cluster.redis_url: Redis does not answer since 14:02:40; these are this instance's own numbers until it is back",
+};
+const CLOCK = {
+  check: "clock",
+  level: "degraded",
+  brief: "clock 10 s off",
+  detail: "this machine's clock is 10 s ahead of Redis and of 2 instances: set it (chrony, ntpd)",
+};
+const FULL = {
+  check: "journal",
+  level: "failed",
+  brief: "spool full",
+  detail: "the journal has reached limits.spool_bytes; events are refused meanwhile",
+};
+const standings = {
+  "three-of-three": { nodes: THREE, notices: [] },
+  "two-of-three": { nodes: { reporting: 2, expected: 3 }, notices: [] },
+  "mongodb-away": { nodes: THREE, notices: [AWAY] },
+  "redis-gone": { nodes: { reporting: 1, expected: 1 }, notices: [GONE] },
+  "both-away": { nodes: { reporting: 1, expected: 1 }, notices: [AWAY, GONE] },
+  "clock-off": { nodes: THREE, notices: [CLOCK] },
+  "spool-full": { nodes: THREE, notices: [FULL, AWAY] },
+};
+const system = async (page) => [
+  await page.getByRole("button", { name: "system", exact: true }).click(),
+  await wait(4_600),
+];
+for (const [name, standing] of Object.entries(standings)) {
+  const act = async () => {
+    busy.control({ nodes: THREE });
+    await wait(1_200);
+    busy.control(standing);
+    await wait(1_500);
+  };
+  for (const scheme of ["dark", "light"]) {
+    await shot(`cluster-${name}-${scheme}`, { act, scheme });
+    await shot(`cluster-${name}-${scheme}-phone`, { act, scheme, size: PHONE });
+  }
+  const opened = async (page) => [await act(), await system(page)];
+  await shot(`cluster-${name}-system`, { act: opened });
+  await shot(`cluster-${name}-system-phone`, { act: opened, size: PHONE, scheme: "light" });
+  await shot(`cluster-${name}-wall`, { act, path: "/?wall", size: { width: 1920, height: 1080 } });
+}
+busy.control({ nodes: { reporting: 1, expected: 1 }, notices: [] });
+
 // Tokens: every state on a desk and a phone, in every theme.
 const paste = (text) => async (page) => {
   await page.locator("#token-field").focus();

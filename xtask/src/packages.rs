@@ -89,6 +89,7 @@ pub(crate) const TESTS: &[PythonPackage] = &[
     ("websockets.sync.client", "websockets>=13"),
     ("schemathesis", "schemathesis>=4.32,<5"),
     PYMONGO,
+    ("yaml", "pyyaml>=6"),
 ];
 
 /// A client of MongoDB.

@@ -42,10 +42,10 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
 
     match packages::systemd_analyze() {
         Ok(program) if built => {
-            steps.step("service: systemd unit", || service::unit(&program));
+            steps.step("service: systemd units", || service::units(&program));
         }
-        Ok(_) => steps.leave_out("service: systemd unit", "the daemon was not built"),
-        Err(error) => steps.leave_out("service: systemd unit", &format!("{error:#}")),
+        Ok(_) => steps.leave_out("service: systemd units", "the daemon was not built"),
+        Err(error) => steps.leave_out("service: systemd units", &format!("{error:#}")),
     }
     match service::promtool() {
         Ok(program) => {
@@ -62,6 +62,9 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     }
 
     let tools = Tools::get(&mut steps);
+    if let Some(haproxy) = tools.haproxy() {
+        steps.step("service: haproxy", || service::balancer(haproxy));
+    }
     steps.step("rust: tests", || plainly(tools.tell(&mut tests())));
 
     if !page || !built {

@@ -5,7 +5,7 @@
 //! `cargo xtask tools` for whoever runs some tests by hand.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::run::Steps;
@@ -53,6 +53,10 @@ impl Tools {
         tools.haproxy = keep("servers: haproxy", servers::haproxy());
         keep("recipes: jq", packages::jq().map(|()| PathBuf::new()));
         tools
+    }
+
+    pub(crate) fn haproxy(&self) -> Option<&Path> {
+        self.haproxy.as_deref()
     }
 
     /// Tells a command where the programs are, and puts our Python first on its PATH.

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Stages;
 use crate::clock::Status as ClockStatus;
+use crate::store::mongodb::{Mongo, State};
 
 /// The dedupe horizon never goes below this, ms: at it, new ids are refused.
 const HORIZON_MS_MIN: i64 = 65_000;
@@ -133,8 +134,12 @@ pub fn readiness(stages: &Stages) -> Readiness {
     };
     let views = stages.views.stats();
     let behind_ms = views.behind_ms;
-    let behind = format!("embedded; {} events, {behind_ms} ms behind", lag_events(stages));
-    let store = if views.store_fails {
+    let kind = if stages.mongo.is_some() { "mongodb" } else { "embedded" };
+    let behind = format!("{kind}; {} events, {behind_ms} ms behind", lag_events(stages));
+    let shared = stages.mongo.as_ref().and_then(shared_store);
+    let store = if let Some(check) = shared {
+        check
+    } else if views.store_fails {
         let detail = "the last commit failed and is tried again; the daemon's log says why";
         Check::degraded("store fails", detail)
     } else if behind_ms > BEHIND_MS {
@@ -159,6 +164,28 @@ pub fn readiness(stages: &Stages) -> Readiness {
         ready.status = "degraded";
     }
     ready
+}
+
+/// What is wrong with the shared store, if anything is.
+fn shared_store(mongo: &Mongo) -> Option<Check> {
+    match mongo.state() {
+        State::Ready(ready) => {
+            let differs = ready.differs.first()?;
+            Some(Check::degraded("store changed", differs.clone()))
+        }
+        State::Connecting => {
+            let detail = format!("{}: not connected yet", mongo.settings().key);
+            Some(Check::degraded("store away", detail))
+        }
+        State::Unreachable { reason, .. } => {
+            let detail = format!("{reason}; events wait in the journal");
+            Some(Check::degraded("store away", detail))
+        }
+        State::Refused { reason } => {
+            let detail = format!("{reason}; events wait in the journal");
+            Some(Check::degraded("store refused", detail))
+        }
+    }
 }
 
 /// Acknowledged events that are not counted yet.

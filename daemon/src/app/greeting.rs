@@ -26,6 +26,8 @@ pub(super) struct Greeting {
     pub(super) cut_bytes: u64,
     /// Blocks set aside as damaged.
     pub(super) damaged_blocks: usize,
+    /// Which store it is.
+    pub(super) store: &'static str,
     /// How tokens are checked; `None` in dev mode.
     pub(super) tokens: Option<Tokens>,
 }
@@ -84,7 +86,7 @@ impl Greeting {
                 events = self.events,
                 cut_bytes = self.cut_bytes,
                 damaged_blocks = self.damaged_blocks,
-                store = "embedded",
+                store = self.store,
                 auth = self.tokens.as_ref().map_or("dev mode", |tokens| tokens.algorithm),
                 url,
                 "started"
@@ -104,9 +106,10 @@ impl Greeting {
         let auth = self.tokens.as_ref().map_or_else(|| DEV_MODE.to_owned(), Tokens::said);
         let _ = write!(
             text,
-            "pulseboardd {}\n  data    {} ({found})\n  store   embedded\n  auth    {auth}\n",
+            "pulseboardd {}\n  data    {} ({found})\n  store   {}\n  auth    {auth}\n",
             env!("CARGO_PKG_VERSION"),
             self.data_dir.display(),
+            self.store,
         );
         if self.cut_bytes > 0 {
             let _ = writeln!(

@@ -28,7 +28,9 @@ impl Notices {
     /// Shows what is not ok; `elapsed` since the daemon's start.
     pub(super) fn look(&mut self, now: &Readiness, elapsed: Duration) {
         let wrong = now.checks().into_iter().filter_map(|(name, check)| notice(name, check));
-        let shown = wrong.map(|notice| self.settle(notice, elapsed)).collect();
+        let mut shown: Vec<_> = wrong.map(|notice| self.settle(notice, elapsed)).collect();
+        // What costs events comes first: where there is little room, the first is what is seen.
+        shown.sort_by_key(|(notice, _)| notice.level != NoticeLevel::Failed);
         self.shown = shown;
         self.board.put(self.shown.iter().map(|(notice, _)| notice.clone()).collect());
     }

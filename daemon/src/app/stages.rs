@@ -35,6 +35,7 @@ use crate::ingest::{self, Dedupe, Fingerprinter, Ingest, rest, socket};
 use crate::journal::{self, Journal, OsDisk, Trimmed};
 use crate::server;
 use crate::store::embedded::Store;
+use crate::store::mongodb::{Mongo, Settings as SharedStore};
 
 /// How long sockets may take to say goodbye.
 const SOCKETS_WITHIN: Duration = Duration::from_secs(2);
@@ -80,6 +81,7 @@ impl Running {
     /// Starts every stage. Long reading happens here; nothing is served before it returns.
     pub(super) async fn start(
         config: &Config,
+        store: Option<SharedStore>,
         data_dir: &DataDir,
         clock: &Clock,
         authority: &Authority,
@@ -90,7 +92,7 @@ impl Running {
         let (clock, runtime) = (clock.clone(), tokio::runtime::Handle::current());
         let started = tokio::task::spawn_blocking(move || {
             let _inside = runtime.enter();
-            build(&config, &path, &clock, authority, address)
+            build(&config, store, &path, &clock, authority, address)
         });
         started.await.map_err(|error| StartError::Failed(error.to_string()))?
     }
@@ -210,6 +212,7 @@ impl Running {
 
 fn build(
     config: &Config,
+    shared_store: Option<SharedStore>,
     path: &std::path::Path,
     clock: &Clock,
     authority: Authority,
@@ -232,7 +235,12 @@ fn build(
         tokens: authority
             .algorithm()
             .map(|algorithm| Tokens { algorithm, file: keys::file(config) }),
+        store: if shared_store.is_some() { "mongodb" } else { "embedded" },
     };
+
+    // Begins to connect, and is not waited for.
+    let mongo = shared_store.map(|settings| Mongo::open(settings, clock.clone())).transpose();
+    let mongo = mongo.map_err(|error| StartError::Refused(error.to_string()))?;
 
     let dedupe = remember(&journal, config, clock)?;
     let fingerprints = Fingerprinter::open(path)
@@ -245,6 +253,7 @@ fn build(
         limits: limits::events(config),
         import_age_ms_max: config.import.max_age.map(|age| age.as_millis() as i64),
         routes: normaliser.clone(),
+        claims: None,
     };
     let log = Arc::new(Log(journal.clone()));
     let ingest = Ingest::new(clock.clone(), log, Arc::clone(&dedupe), fingerprints, options);
@@ -289,6 +298,7 @@ fn build(
         ingest,
         dedupe,
         journal,
+        mongo,
         views,
         hub,
         clock: clock.clone(),

@@ -1,6 +1,7 @@
 //! How a stage looks to its neighbour: the adapters between the narrow handles each stage asks for
 //! and what the next one offers. Translates, decides nothing.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ use crate::broadcast::{
     WindowFrame,
 };
 use crate::clock::Clock;
-use crate::ingest::{self, Appended, Durable, EventLog, Ingest};
-use crate::journal::{self, Journal, ScanRange, Tail, TailItem};
+use crate::ingest::{self, Appended, Durable, DurableHeld, EventLog, Held, Ingest};
+use crate::journal::{self, Hold, Journal, ScanRange, Tail, TailItem};
 
 /// The journal as ingest sees it.
 pub(super) struct Log(pub Journal);
@@ -31,6 +32,47 @@ impl EventLog for Log {
             let appended = pending.await.map_err(append_error)?;
             Ok(Appended { first_seq: appended.first_seq, count: appended.count })
         }))
+    }
+
+    fn append_held(&self, batch: EventBatch) -> Result<DurableHeld, ingest::AppendError> {
+        let pending = self.0.append_held(batch).map_err(append_error)?;
+        let journal = self.0.clone();
+        Ok(Box::pin(async move {
+            let hold = pending.await.map_err(append_error)?;
+            Ok(Box::new(Unconfirmed { hold, journal }) as Box<dyn Held>)
+        }))
+    }
+}
+
+/// Events of the journal that nobody sees yet, as ingest sees them.
+struct Unconfirmed {
+    hold: Hold,
+    journal: Journal,
+}
+
+impl Held for Unconfirmed {
+    fn appended(&self) -> Appended {
+        let (first_seq, end_seq) = (self.hold.first_seq(), self.hold.end_seq());
+        Appended { first_seq, count: (end_seq - first_seq) as u32 }
+    }
+
+    fn let_go<'a>(
+        self: Box<Self>,
+        but: &'a [u32],
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        let Self { hold, journal } = *self;
+        Box::pin(async move {
+            if !but.is_empty() {
+                let first_seq = hold.first_seq();
+                let seqs: Vec<u64> =
+                    but.iter().map(|place| first_seq + u64::from(*place)).collect();
+                let written = tokio::task::spawn_blocking(move || journal.tombstone(&seqs)).await;
+                if let Ok(Err(error)) = written {
+                    tracing::error!(%error, "events that another instance took stay in the journal");
+                }
+            }
+            hold.let_go().await;
+        })
     }
 }
 

@@ -21,6 +21,8 @@ pub enum Action {
     Print,
     /// Make a secret and the first tokens.
     InitAuth,
+    /// Make what is needed in the shared store.
+    SetupStore,
     /// Ask the daemon that runs whether it lives.
     Health,
 }
@@ -80,10 +82,17 @@ pub fn command() -> Command {
                 .help("Make a secret, print a read and an ingest token, and exit"),
         )
         .arg(
+            Arg::new("setup-store")
+                .long("setup-store")
+                .action(ArgAction::SetTrue)
+                .conflicts_with_all(["check-config", "print-config", "init-auth"])
+                .help("Make collections, indexes and validators in MongoDB, and exit: 0 or 1"),
+        )
+        .arg(
             Arg::new("health")
                 .long("health")
                 .action(ArgAction::SetTrue)
-                .conflicts_with_all(["check-config", "print-config", "init-auth"])
+                .conflicts_with_all(["check-config", "print-config", "init-auth", "setup-store"])
                 .help("Ask the daemon at this address whether it lives, and exit: 0 or 1"),
         )
 }
@@ -100,6 +109,7 @@ pub fn given() -> (Given, Action) {
         ("check-config", Action::Check),
         ("print-config", Action::Print),
         ("init-auth", Action::InitAuth),
+        ("setup-store", Action::SetupStore),
         ("health", Action::Health),
     ];
     let asked = one_off.into_iter().find(|(flag, _)| matches.get_flag(flag));

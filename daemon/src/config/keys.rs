@@ -189,7 +189,7 @@ sections! {
     /// Where events and aggregates are kept.
     store: Store in "store." {
         /// embedded: in the data directory. mongodb: shared, with the journal in front of it.
-        kind: Word<StoreKind> = "embedded" flag "store" "embedded|mongodb" later "MongoDB";
+        kind: Word<StoreKind> = "embedded" flag "store" "embedded|mongodb";
         /// How long changes of one aggregate gather before they are written to MongoDB, ms.
         debounce_ms: Count = "800" [0..=60_000] later "MongoDB";
     }
@@ -197,11 +197,11 @@ sections! {
     /// The shared store.
     mongodb: Mongodb in "store.mongodb." {
         /// Connection string; the database is the one it names, else pulseboard.
-        uri: Hidden = "" flag "mongodb-uri" "URI" later "MongoDB";
+        uri: Hidden = "" flag "mongodb-uri" "URI";
         /// A file that holds the connection string, so that its password is in no other place.
-        uri_file: File = "" later "MongoDB";
+        uri_file: File = "";
         /// Most connections at a time.
-        max_pool: Count = "16" [1..=1_000] later "MongoDB";
+        max_pool: Count = "16" [1..=1_000];
     }
 
     /// Several instances behind a load balancer.
@@ -310,8 +310,8 @@ sections! {
         events_days: Count = "7" [1..=36_500];
         /// Disk the raw events may take. Past it the oldest go.
         max_bytes: Bytes = "20 GiB" [64 * MIB..=1024 * TIB];
-        /// Days minute aggregates are kept; 0 keeps them for ever.
-        aggregates_days: Count = "0" [0..=36_500] later "an end for aggregates";
+        /// Days minute aggregates are kept in MongoDB; 0 keeps them for ever.
+        aggregates_days: Count = "0" [0..=36_500];
     }
 
     /// What arrives by import.

@@ -180,6 +180,15 @@ impl Values {
         if self.is_from_file("auth.secret") { "auth.secret_file" } else { "auth.secret" }
     }
 
+    /// The setting that the shared store's address came from.
+    pub(super) fn mongodb_key(&self) -> &'static str {
+        if self.is_from_file("store.mongodb.uri") {
+            "store.mongodb.uri_file"
+        } else {
+            "store.mongodb.uri"
+        }
+    }
+
     /// Whether a secret was read from the file its `*_file` names.
     fn is_from_file(&self, name: &str) -> bool {
         let source = |name: &str| self.0.get(name).map(|(_, source)| source);

@@ -6,6 +6,7 @@
 use super::error::Source;
 use super::keys;
 use super::layers::Values;
+use super::types::StoreKind;
 use super::{Config, ConfigError};
 
 /// The first reason not to start, if there is one.
@@ -24,6 +25,7 @@ pub(super) fn check(config: &Config, values: &Values) -> Result<(), ConfigError>
             return Err(refusal(values, key.name, problem));
         }
     }
+    store(config, values)?;
     let has_key = config.auth.secret.is_some() || public_key;
     if !has_key && !config.server.bind.ip().to_canonical().is_loopback() {
         let problem = format!(
@@ -32,6 +34,27 @@ pub(super) fn check(config: &Config, values: &Values) -> Result<(), ConfigError>
             config.server.bind
         );
         return Err(refusal(values, "server.bind", problem));
+    }
+    Ok(())
+}
+
+/// What goes with which store.
+fn store(config: &Config, values: &Values) -> Result<(), ConfigError> {
+    let embedded = config.store.kind == StoreKind::Embedded;
+    if !embedded && config.mongodb.uri.is_none() {
+        let problem = "mongodb takes store.mongodb.uri or store.mongodb.uri_file, and neither is \
+                       set; they look like mongodb://HOST:27017/pulseboard"
+            .to_owned();
+        return Err(refusal(values, "store.kind", problem));
+    }
+    if embedded && config.mongodb.uri.is_some() {
+        let key = values.mongodb_key();
+        let problem = "is set, and store.kind is embedded: set store.kind to mongodb, or remove it";
+        return Err(refusal(values, key, problem.to_owned()));
+    }
+    if embedded && config.retention.aggregates_days != 0 {
+        let problem = "is for store.kind mongodb; the embedded store keeps minutes for ever";
+        return Err(refusal(values, "retention.aggregates_days", problem.to_owned()));
     }
     Ok(())
 }

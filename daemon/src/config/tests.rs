@@ -254,8 +254,7 @@ fn a_secret_comes_from_its_file_and_is_never_shown() {
 #[test]
 fn what_this_build_lacks_is_refused_and_its_default_is_not() {
     for (text, key) in [
-        ("[store]\nkind = \"mongodb\"", "store.kind"),
-        ("[store.mongodb]\nuri = \"mongodb://127.0.0.1\"", "store.mongodb.uri"),
+        ("[late]\nlive_age = \"30s\"", "late.live_age"),
         ("[cluster]\nredis_url = \"redis://127.0.0.1\"", "cluster.redis_url"),
     ] {
         let refusal = Written::new(text).refusal();

@@ -127,6 +127,11 @@ impl Flight {
         Some(Others { below, failures_before: self.failures_before })
     }
 
+    /// Has it closed as failed, later: some of its events were taken back.
+    pub fn will_fail(&mut self) {
+        self.failed = true;
+    }
+
     /// Closes it, its events having been taken back: who found them must look again.
     pub fn fail(mut self) {
         self.failed = true;

@@ -1,34 +1,40 @@
 //! The stages between a body and its verdicts, in order, for one call.
 //!
 //! Everything up to the journal's queue happens at once on one core, without an await: decode,
-//! charge, ids, fingerprints, dedupe, append. Then the call waits for its sync, and, when it held
-//! duplicates of events that other calls may still be writing, for theirs. A call that is dropped
-//! while it waits changes nothing about what lands.
+//! charge, ids, fingerprints, dedupe, append. With other instances, new ids are claimed before the
+//! append ([`super::boarding`]). Then the call waits for its sync and the confirmation, and, when
+//! it held duplicates of events that other calls may still be writing, for theirs. A call that is
+//! dropped while it waits changes nothing about what lands.
+
+mod parts;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use pulseboard::decode::{self, DecodeError, Decoded, Report};
-use pulseboard::event::{Class, EventBatch};
+use pulseboard::decode::Decoded;
+use pulseboard::event::{Class, EventBatch, EventRef};
 use pulseboard::limits;
 use pulseboard::route::Normaliser;
 use pulseboard::validate::Rules;
 
+use parts::{Known, Part, single_verdict, take_part};
+
+use super::boarding::{Boarding, Waiting};
+use super::claims::{Claims, UNCLAIMED};
 use super::dedupe::Dedupe;
 use super::fingerprint::Fingerprinter;
 use super::flights::{Flights, Others};
 use super::ids::{self, Ids};
 use super::inflight::{Inflight, Share};
-use super::landing::Landing;
+use super::landing::{Landing, Way};
 use super::stats::{Added, Counters, Stats};
 use super::{Body, EventLog, IngestError, SingleVerdict, Source, Verdicts};
 use crate::clock::Clock;
-use crate::rate_limit::Standing;
 
 /// Bodies up to this many bytes are decoded where they were read; larger ones, which take over a
 /// millisecond, on a thread that no connection waits for.
-const INLINE_BYTES: usize = 512 * 1024;
+pub(super) const INLINE_BYTES: usize = 512 * 1024;
 /// How often a call looks again at duplicates of events that then failed to be written.
 const LOOKS_MAX: usize = 8;
 
@@ -62,6 +68,8 @@ pub struct Options {
     pub import_age_ms_max: Option<i64>,
     /// `routes.normalise` and `routes.patterns`.
     pub routes: Normaliser,
+    /// Who keeps the claims on ids of all instances; none: this one is alone.
+    pub claims: Option<Arc<dyn Claims>>,
 }
 
 /// The way in for events. Cheap to clone.
@@ -78,29 +86,21 @@ struct Inner {
     limits: ArcSwap<Limits>,
     import_age_ms_max: Option<i64>,
     routes: Normaliser,
+    claims: Option<Arc<dyn Claims>>,
     counters: Counters,
     inflight: Inflight,
     ack_seconds: metrics::Histogram,
 }
 
-/// A call up to the journal's queue.
+/// A call up to the journal's queue, or to what is asked of others before.
 struct Departure {
     arrival_ms: i64,
     parts: Vec<Result<Part, IngestError>>,
-    /// By row as decoded.
-    duplicates: Vec<bool>,
-    /// Rows that look like duplicates, where another call may be writing their first.
-    unsure: Option<Unsure>,
-    landing: Option<Landing>,
-    added: Added,
+    /// By row as decoded: its place in its part.
+    places: Vec<u32>,
+    look: Look,
     /// For a body of one object.
     single: Option<SingleVerdict>,
-}
-
-/// One body of a call, decoded and paid for.
-struct Part {
-    report: Report,
-    standing: Option<Standing>,
 }
 
 /// Duplicates to be looked at again.
@@ -112,9 +112,15 @@ struct Unsure {
 }
 
 /// What one look at the ids and one append came to.
+#[derive(Default)]
 struct Look {
+    /// By row as decoded.
     duplicates: Vec<bool>,
+    /// Rows that look like duplicates, where another call may be writing their first.
     unsure: Option<Unsure>,
+    /// New events whose ids are to be claimed before they are appended.
+    boarding: Option<Boarding>,
+    /// New events that were appended.
     landing: Option<Landing>,
     added: Added,
 }
@@ -128,7 +134,7 @@ impl Ingest {
         fingerprints: Fingerprinter,
         options: Options,
     ) -> Self {
-        let Options { limits, import_age_ms_max, routes } = options;
+        let Options { limits, import_age_ms_max, routes, claims } = options;
         let inflight = Inflight::new(limits.inflight_bytes);
         Self(Arc::new(Inner {
             clock,
@@ -140,6 +146,7 @@ impl Ingest {
             limits: ArcSwap::from_pointee(limits),
             import_age_ms_max,
             routes,
+            claims,
             counters: Counters::default(),
             inflight,
             ack_seconds: metrics::histogram!("pulseboard_ingest_ack_seconds"),
@@ -240,7 +247,7 @@ impl Ingest {
 }
 
 /// Runs long work on a thread of its own. It is carried through even when nobody waits for it.
-async fn aside<T: Send + 'static>(
+pub(super) async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, IngestError> + Send + 'static,
 ) -> Result<T, IngestError> {
     match tokio::task::spawn_blocking(work).await {
@@ -268,18 +275,20 @@ impl Inner {
         let mut decoded = Decoded::for_body(bodies.iter().map(Body::len).sum());
         let parts: Vec<_> =
             bodies.iter().map(|body| take_part(body, &rules, source, &mut decoded)).collect();
-        self.complete(&mut decoded, source, arrival_ms);
+        let made = self.complete(&mut decoded, source, arrival_ms);
         let single = match parts.as_slice() {
             [Ok(part)] if part.report.single => single_verdict(&decoded.batch),
             _ => None,
         };
-        let Look { duplicates, unsure, landing, added } = self.look(decoded.batch, arrival_ms)?;
-        Ok(Departure { arrival_ms, parts, duplicates, unsure, landing, added, single })
+        let look = self.look(decoded.batch, arrival_ms, &made)?;
+        Ok(Departure { arrival_ms, parts, places: decoded.places, look, single })
     }
 
-    /// Gives every event its id and fingerprint.
-    fn complete(&self, decoded: &mut Decoded, source: &Source, arrival_ms: i64) {
+    /// Gives every event its id and fingerprint. Returns the rows whose id was made here, from
+    /// chance; where that matters to nobody, none.
+    fn complete(&self, decoded: &mut Decoded, source: &Source, arrival_ms: i64) -> Vec<u32> {
         let batch = &mut decoded.batch;
+        let mut from_chance = Vec::new();
         let nameless = batch.rows().iter().filter(|row| row.event_id.len == 0).count();
         if nameless > 0 {
             let made = self.ids.reserve(arrival_ms, nameless as u64);
@@ -288,12 +297,14 @@ impl Inner {
                 if batch.rows()[index].event_id.len > 0 {
                     continue;
                 }
-                let id = match &source.idempotency_key {
-                    Some(key) => {
-                        let site = batch.get(index).site();
-                        ids::derived(site, &source.grant.subject, key, decoded.places[index])
+                let id = if let Some(key) = &source.idempotency_key {
+                    let site = batch.get(index).site();
+                    ids::derived(site, &source.grant.subject, key, decoded.places[index])
+                } else {
+                    if self.claims.is_some() {
+                        from_chance.push(index as u32);
                     }
-                    None => made.nth(next),
+                    made.nth(next)
                 };
                 next += 1;
                 batch.rows_mut()[index].event_id = batch.add_text(id.as_str());
@@ -304,13 +315,20 @@ impl Inner {
             batch.rows_mut()[index].fingerprint =
                 self.fingerprints.of(event.site(), event.event_id());
         }
+        from_chance
     }
 
-    /// Looks each event up and appends the new ones.
-    fn look(&self, mut batch: EventBatch, arrival_ms: i64) -> Result<Look, IngestError> {
+    /// Looks each event up, and appends the new ones or has them wait for their claims. `made` are
+    /// the rows with an id of our own.
+    fn look(
+        &self,
+        mut batch: EventBatch,
+        arrival_ms: i64,
+        made: &[u32],
+    ) -> Result<Look, IngestError> {
         let mut duplicates = Vec::new();
         if batch.is_empty() {
-            return Ok(Look { duplicates, unsure: None, landing: None, added: Added::default() });
+            return Ok(Look::default());
         }
         let mut fingerprints: Vec<u128> = batch.rows().iter().map(|row| row.fingerprint).collect();
         let flight = self.flights.open();
@@ -326,14 +344,28 @@ impl Inner {
             fingerprints.retain(|_| known.next() == Some(&false));
         }
         if new == 0 {
-            return Ok(Look { duplicates, unsure, landing: None, added: Added::default() });
+            return Ok(Look { duplicates, unsure, ..Look::default() });
+        }
+        let dedupe = Arc::clone(&self.dedupe);
+        if let Some(claims) = &self.claims {
+            let rows: Vec<u32> = (0_u32..)
+                .zip(&duplicates)
+                .filter(|(_, known)| !**known)
+                .map(|(row, _)| row)
+                .collect();
+            let claims = Arc::clone(claims);
+            let ids = claim_ids(&*claims, &batch, &rows, made);
+            let waiting =
+                Waiting { batch, fingerprints, ids, rows, flight, dedupe, claims, arrival_ms };
+            let boarding = Some(Boarding::new(waiting));
+            return Ok(Look { duplicates, unsure, boarding, ..Look::default() });
         }
         let added = count(&batch);
         match self.log.append(batch) {
             Ok(durable) => {
-                let dedupe = Arc::clone(&self.dedupe);
-                let landing = Landing::new(durable, flight, dedupe, fingerprints, arrival_ms);
-                Ok(Look { duplicates, unsure, landing: Some(landing), added })
+                let way = Way::Plain(durable);
+                let landing = Some(Landing::new(way, flight, dedupe, fingerprints, arrival_ms));
+                Ok(Look { duplicates, unsure, landing, added, ..Look::default() })
             }
             Err(error) => {
                 self.dedupe.release(&fingerprints, arrival_ms);
@@ -348,12 +380,10 @@ impl Inner {
         &self,
         departure: Departure,
     ) -> Result<Vec<Result<Verdicts, IngestError>>, IngestError> {
-        let Departure { arrival_ms, parts, mut duplicates, mut unsure, landing, added, single } =
-            departure;
-        if let Some(landing) = landing {
-            landing.land().await?;
-            self.counters.add(added);
-        }
+        let Departure { arrival_ms, parts, places, mut look, single } = departure;
+        let pending = self.carry(&mut look).await?;
+        let Look { duplicates, mut unsure, .. } = look;
+        let mut known = Known { duplicates, pending };
         let mut looks = 0;
         while let Some(Unsure { others, batch, rows }) = unsure {
             if self.flights.settled(others).await {
@@ -363,50 +393,40 @@ impl Inner {
             if looks == LOOKS_MAX {
                 return Err(IngestError::Busy);
             }
-            let look = self.look(batch, arrival_ms)?;
+            let mut look = self.look(batch, arrival_ms, &[])?;
+            let pending = self.carry(&mut look).await?;
+            known.pending.extend(pending.iter().map(|row| rows[*row as usize]));
             for (row, duplicate) in rows.iter().zip(&look.duplicates) {
-                duplicates[*row as usize] = *duplicate;
-            }
-            if let Some(landing) = look.landing {
-                landing.land().await?;
-                self.counters.add(look.added);
+                known.duplicates[*row as usize] = *duplicate;
             }
             unsure = look.unsure.map(|next| Unsure {
                 rows: next.rows.iter().map(|row| rows[*row as usize]).collect(),
                 ..next
             });
         }
-        Ok(self.conclude(parts, &duplicates, single))
+        Ok(parts::conclude(&self.counters, parts, &places, known, single))
     }
 
-    /// Counts the verdicts of each part.
-    fn conclude(
-        &self,
-        parts: Vec<Result<Part, IngestError>>,
-        duplicates: &[bool],
-        single: Option<SingleVerdict>,
-    ) -> Vec<Result<Verdicts, IngestError>> {
-        let mut single = single.map(|verdict| SingleVerdict {
-            duplicate: duplicates.first() == Some(&true),
-            ..verdict
-        });
-        let conclude = |Part { report, standing }: Part| {
-            let rows = &duplicates[report.rows.clone()];
-            let known = rows.iter().filter(|known| **known).count() as u64;
-            self.counters.add_duplicates(known);
-            self.counters.add_refusals(&report.refusals);
-            Verdicts {
-                accepted: rows.len() as u64 - known,
-                duplicates: known,
-                rejected_total: report.refusals.total(),
-                rejected: report.refusals.into_listed(),
-                is_single: report.single,
-                single: single.take(),
-                standing,
+    /// Sees the new events of a look through to their acknowledgement. What was taken elsewhere
+    /// becomes a duplicate; returns the rows whose id is being taken there.
+    async fn carry(&self, look: &mut Look) -> Result<Vec<u32>, IngestError> {
+        let (mut rows, mut pending) = (Vec::new(), Vec::new());
+        if let Some(boarding) = look.boarding.take() {
+            let boarded = boarding.board(&self.log).await?;
+            for row in boarded.taken {
+                look.duplicates[row as usize] = true;
             }
-        };
-        let mut conclude = conclude;
-        parts.into_iter().map(|part| part.map(&mut conclude)).collect()
+            (rows, pending) = (boarded.rows, boarded.pending);
+            (look.landing, look.added) = (boarded.landing, boarded.added);
+        }
+        if let Some(landing) = look.landing.take() {
+            let taken = landing.land().await?;
+            for place in &taken {
+                look.duplicates[rows[*place as usize] as usize] = true;
+            }
+            self.counters.add(look.added.less(taken.len() as u64));
+        }
+        Ok(pending)
     }
 }
 
@@ -422,53 +442,20 @@ impl Unsure {
     }
 }
 
-/// Decodes one body and charges its items to the sender, refused ones too: they cost as much. What
-/// the budget does not allow leaves nothing behind, and the bodies beside it go on.
-fn take_part(
-    body: &Body,
-    rules: &Rules<'_>,
-    source: &Source,
-    decoded: &mut Decoded,
-) -> Result<Part, IngestError> {
-    let before = decoded.mark();
-    let report = decode_part(body, rules, decoded)?;
-    match source.budget.charge(report.items as u32) {
-        Ok(standing) => Ok(Part { report, standing }),
-        Err(exceeded) => {
-            decoded.roll_back(before);
-            Err(IngestError::OverBudget(exceeded))
-        }
-    }
-}
-
-fn decode_part(
-    body: &Body,
-    rules: &Rules<'_>,
-    decoded: &mut Decoded,
-) -> Result<Report, IngestError> {
-    let report = match body {
-        Body::Json(bytes) => decode::json(bytes, rules, decoded),
-        Body::Ndjson(bytes) => decode::ndjson(bytes, rules, decoded),
+/// What the new events of a batch are claimed as. `rows` are their rows, `made` those with an id
+/// of our own, both ascending.
+fn claim_ids(claims: &dyn Claims, batch: &EventBatch, rows: &[u32], made: &[u32]) -> Vec<u128> {
+    // Without a key nobody can be asked, and any id will do to find that out.
+    let key = claims.key();
+    let id = |(event, row): (EventRef<'_>, &u32)| match &key {
+        _ if made.binary_search(row).is_ok() => UNCLAIMED,
+        Some(key) => key.of(event.site(), event.event_id()),
+        None => event.row().fingerprint,
     };
-    match report {
-        Ok(report) if report.items == 0 => Err(IngestError::EmptyBatch),
-        Ok(report) => Ok(report),
-        Err(DecodeError::Malformed(what)) => Err(IngestError::Malformed(what)),
-        Err(DecodeError::TooMany { max }) => Err(IngestError::TooManyEvents { max }),
-    }
+    batch.iter().zip(rows).map(id).collect()
 }
 
-fn single_verdict(batch: &EventBatch) -> Option<SingleVerdict> {
-    let event = batch.iter().next()?;
-    Some(SingleVerdict {
-        event_id: event.event_id().into(),
-        route: event.route().into(),
-        tick: event.tick(),
-        duplicate: false,
-    })
-}
-
-fn count(batch: &EventBatch) -> Added {
+pub(super) fn count(batch: &EventBatch) -> Added {
     let mut added = Added { accepted: batch.len() as u64, late: 0, skewed: 0 };
     for event in batch.iter() {
         added.late += u64::from(event.row().class == Class::Late);

@@ -329,14 +329,26 @@ fn answer(verdicts: &Verdicts) -> Response {
         if rejection.code == Code::WrongSite.as_str() {
             return gate::wrong_site(&*rejection.message).field("site").into_response();
         }
-        let mut problem = Problem::bad_request(rejection.code.clone(), rejection.message.clone());
+        let (code, message) = (rejection.code.clone(), rejection.message.clone());
+        let mut problem = match rejection.retry_after_ms {
+            None => Problem::bad_request(code, message),
+            Some(ms) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
+                .retry_after_secs(ms.div_ceil(1_000) as u32),
+        };
         if let Some(field) = &rejection.field {
             problem = problem.field(field.clone());
         }
         return problem.into_response();
     }
     let all_refused = verdicts.accepted == 0 && verdicts.duplicates == 0;
-    let status = if all_refused { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    // When all may pass, it is the call that is worth sending again.
+    let passing = verdicts.rejected.iter().filter_map(|rejection| rejection.retry_after_ms);
+    let passing = passing.clone().count() == verdicts.rejected.len() && all_refused;
+    let status = match all_refused {
+        true if passing => StatusCode::SERVICE_UNAVAILABLE,
+        true => StatusCode::BAD_REQUEST,
+        false => StatusCode::OK,
+    };
     let body = Many {
         accepted: verdicts.accepted,
         duplicates: verdicts.duplicates,
@@ -344,7 +356,11 @@ fn answer(verdicts: &Verdicts) -> Response {
         rejected_total: verdicts.rejected_total,
         durable: true,
     };
-    json(status, &body)
+    let mut response = json(status, &body);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 fn problem_of(error: &IngestError) -> Problem {

@@ -47,6 +47,14 @@ pub(super) struct Added {
     pub(super) skewed: u64,
 }
 
+impl Added {
+    /// The same without `count` events that turned out not to be new; never the late and skewed
+    /// ones, which nobody knows any more.
+    pub(super) fn less(self, count: u64) -> Self {
+        Self { accepted: self.accepted.saturating_sub(count), ..self }
+    }
+}
+
 impl Counters {
     pub(super) fn add(&self, added: Added) {
         self.accepted.fetch_add(added.accepted, Ordering::Relaxed);

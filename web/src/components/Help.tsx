@@ -6,6 +6,7 @@ const KEYS: [string[], string][] = [
   [["1", "2", "3"], "window: the last second, five seconds, minute"],
   [["space"], "hold the picture, and go on"],
   [["/"], "filter: what to narrow to; a click on a route or a status class does it too"],
+  [["s"], "system: what is not as it should be, and the daemon's own figures"],
   [["t"], "theme: light, dark, high contrast, the system's"],
   [["?"], "this help"],
   [["esc"], "close, or leave the wall board"],

@@ -4,16 +4,19 @@ import { endsSoonS, isAsking, isDevMode } from "../state/access";
 import { count } from "../state/format";
 import { useDashboard, useNow, useSession } from "../state/hooks";
 import type { Room } from "../state/room";
+import { standingOf } from "../state/standing";
 import { type Connection, isCurrent, isSlowed, shownRoom } from "../state/state";
 import { statusOf } from "../state/status";
 import { AccessLine } from "./AccessLine";
+import { Instances, Notices, NoticesSaid } from "./Notices";
 
 interface Props {
   onToken: () => void;
   onNoSocket: () => void;
+  onSystem: () => void;
 }
 
-export function SubBar({ onToken, onNoSocket }: Props) {
+export function SubBar({ onToken, onNoSocket, onSystem }: Props) {
   const state = useDashboard();
   const session = useSession();
   const now = useNow(!isCurrent(state) || isSlowed(state));
@@ -23,7 +26,10 @@ export function SubBar({ onToken, onNoSocket }: Props) {
   const { detail } = statusOf(state, now);
   const retries = connection.kind === "reconnecting" || connection.kind === "polling";
   const aboutToken = isAsking(state) || endsSoonS(state) !== undefined;
+  const { notices } = standingOf(state);
   const marks = [
+    ...(notices.length > 0 ? ["noticed"] : []),
+    ...(notices.some(({ level }) => level === "failed") ? ["failed"] : []),
     ...(trouble || isAsking(state) ? ["troubled"] : []),
     ...(detail ? ["detailed"] : []),
     ...(aboutToken ? ["tokened"] : []),
@@ -51,11 +57,18 @@ export function SubBar({ onToken, onNoSocket }: Props) {
           </button>
         )}
       </p>
-      {isDevMode(state) && (
-        <span className="badge" title="No key is configured: everyone on this machine may read and write.">
-          dev mode
-        </span>
-      )}
+      <span className="side-end">
+        <Notices onSystem={onSystem} />
+        <NoticesSaid />
+        <button type="button" className="link" onClick={onSystem} title="notices and figures (s)">
+          system
+        </button>
+        {isDevMode(state) && (
+          <span className="badge" title="No key is configured: everyone on this machine may read and write.">
+            dev mode
+          </span>
+        )}
+      </span>
     </div>
   );
 }
@@ -70,13 +83,11 @@ function troubleOf(connection: Connection): string | undefined {
 }
 
 function Facts({ node, room }: { node: string | undefined; room: Room }) {
-  const { nodes, late, skewed } = room.aggregate;
+  const { late, skewed } = room.aggregate;
   return (
     <span className="wide facts">
       {node !== undefined && <span>{node}</span>}
-      <span>
-        {nodes.reporting} of {nodes.expected} {nodes.expected === 1 ? "node" : "nodes"}
-      </span>
+      <Instances />
       <span title="events in this window that came more than a minute after their time">
         late {count(late)}
       </span>

@@ -4,6 +4,7 @@ import { useCallback, useEffect, useMemo, useState } from "react";
 import { FILTER_FIELD } from "../components/FilterField";
 import { Help } from "../components/Help";
 import { NoSocket } from "../components/NoSocket";
+import { System } from "../components/System";
 import { TokenDialog } from "../components/TokenDialog";
 import { isAsking, usesTokens } from "../state/access";
 import { formatView, parseView } from "../state/address";
@@ -43,7 +44,7 @@ function Screen() {
   const state = useDashboard();
   const session = useSession();
   const [wall, setWall] = useState(() => parseView(location.search).wall);
-  const [dialog, setDialog] = useState<"help" | "token" | "no socket">();
+  const [dialog, setDialog] = useState<"help" | "token" | "no socket" | "system">();
   const asking = isAsking(state);
   const { taken } = state.access;
 
@@ -121,6 +122,7 @@ function Screen() {
         return session.togglePause();
       }
       if (event.key === "t") return cycleTheme();
+      if (event.key === "s" && !wall) return setDialog("system");
       if (event.key === "?" && !wall) return setDialog("help");
       if (event.key === "a" && tokens) return setDialog("token");
       const window = windows[Number(event.key) - 1];
@@ -140,11 +142,13 @@ function Screen() {
           onHelp={() => setDialog("help")}
           onToken={() => setDialog("token")}
           onNoSocket={() => setDialog("no socket")}
+          onSystem={() => setDialog("system")}
           onWall={enterWall}
         />
       )}
       <Help open={dialog === "help"} tokens={tokens} onClose={closeDialog} />
       <TokenDialog open={dialog === "token"} onClose={closeDialog} />
+      <System open={dialog === "system"} onClose={closeDialog} />
       <NoSocket open={dialog === "no socket"} onClose={closeDialog} origin={location.origin} />
     </>
   );

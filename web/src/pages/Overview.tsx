@@ -21,10 +21,11 @@ interface Props {
   onHelp: () => void;
   onToken: () => void;
   onNoSocket: () => void;
+  onSystem: () => void;
   onWall: () => void;
 }
 
-export function Overview({ origin, onHelp, onToken, onNoSocket, onWall }: Props) {
+export function Overview({ origin, onHelp, onToken, onNoSocket, onSystem, onWall }: Props) {
   const state = useDashboard();
   const room = shownRoom(state);
   const { stale } = statusOf(state, 0);
@@ -35,7 +36,7 @@ export function Overview({ origin, onHelp, onToken, onNoSocket, onWall }: Props)
   return (
     <div className="page">
       <TopBar onHelp={onHelp} onToken={onToken} onWall={onWall} />
-      <SubBar onToken={onToken} onNoSocket={onNoSocket} />
+      <SubBar onToken={onToken} onNoSocket={onNoSocket} onSystem={onSystem} />
       <main className={`overview${stale ? " stale" : ""}`} data-tick={room?.tick}>
         <Kpis room={room} />
         <div className="charts">
@@ -66,6 +67,9 @@ export function Overview({ origin, onHelp, onToken, onNoSocket, onWall }: Props)
         </span>
         <span>
           <kbd>/</kbd> filter
+        </span>
+        <span>
+          <kbd>s</kbd> system
         </span>
         <span>
           <kbd>t</kbd> theme

@@ -5,6 +5,7 @@ import { useEffect } from "react";
 import { Spark } from "../charts/Spark";
 import { AccessLine } from "../components/AccessLine";
 import { type Kpi, kpisOf } from "../components/Kpis";
+import { Instances, Notices, NoticesSaid } from "../components/Notices";
 import { StatusLine } from "../components/TopBar";
 import { clock } from "../state/format";
 import { useDashboard } from "../state/hooks";
@@ -53,6 +54,9 @@ export function Wall({ onLeave, onToken }: { onLeave: () => void; onToken: () =>
           {state.filter !== "" && <span className="unit">{state.filter}</span>}
         </h1>
         <StatusLine />
+        <Instances />
+        <Notices />
+        <NoticesSaid />
         <AccessLine onToken={onToken} />
         <button type="button" className="link leave" onClick={onLeave}>
           leave the wall board (esc)

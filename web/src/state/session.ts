@@ -7,6 +7,7 @@ import { allows, readToken } from "../wire/token";
 import { sendLimit } from "./access";
 import { HISTORY_TICKS } from "./columns";
 import { Demo } from "./demo";
+import type { Metrics } from "./figures";
 import { tidy } from "./filter";
 import { follows } from "./room";
 import { chosenRoom, DEFAULT_WINDOW, initialState } from "./state";
@@ -19,6 +20,8 @@ export interface Session {
   setFilter: (filter: string) => void;
   togglePause: () => void;
   retryNow: () => void;
+  /** The daemon's own figures. */
+  figures: () => Promise<Metrics>;
   /** Presents a token; answers what is wrong with it, where that can be seen from here. */
   offerToken: (pasted: string) => string | undefined;
   /** Forgets the token and the picture it gave. */
@@ -130,6 +133,7 @@ export function createSession(origin: string, window: string, filter: string): S
     setFilter,
     togglePause: () => store.dispatch({ kind: store.latest().frozen ? "resume" : "pause" }),
     retryNow: () => feed.nudge(),
+    figures: () => feed.metrics(),
     offerToken,
     forgetToken: () => {
       demo.stop();

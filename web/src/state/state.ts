@@ -27,6 +27,8 @@ export interface State {
   filter: string;
   /** By the names of their rooms. */
   rooms: Record<string, Room>;
+  /** Whether there were ever several instances: then what is said of them keeps its place. */
+  clustered: boolean;
   /** The picture held by pause. */
   frozen: Room | undefined;
   /** When the newest frame came, in Unix ms. */
@@ -61,6 +63,7 @@ export function initialState(window: string, filter = ""): State {
     window,
     filter,
     rooms: {},
+    clustered: false,
     frozen: undefined,
     heardAtMs: undefined,
     notice: undefined,
@@ -175,7 +178,9 @@ function message(
       const name = received.room;
       const room = state.rooms[name];
       if (!follows(room, received)) return state;
-      return { ...state, heardAtMs: nowMs, rooms: { ...state.rooms, [name]: applyDelta(room, received) } };
+      const next = applyDelta(room, received);
+      const rooms = { ...state.rooms, [name]: next };
+      return { ...state, heardAtMs: nowMs, rooms, clustered: state.clustered || isOfSeveral(next) };
     }
     default:
       return state;
@@ -189,8 +194,10 @@ function withSnapshot(state: State, snapshot: Snapshot, nowMs: number): State {
   const room = applySnapshot(state.rooms[name], snapshot);
   const others = Object.entries(state.rooms).filter(([each]) => filterOf(each) === state.filter);
   const rooms = { ...Object.fromEntries(others), [name]: { ...room, watched: name === chosenRoom(state) } };
-  return { ...state, heardAtMs: nowMs, rooms };
+  return { ...state, heardAtMs: nowMs, rooms, clustered: state.clustered || isOfSeveral(room) };
 }
+
+const isOfSeveral = ({ aggregate }: Room) => aggregate.nodes.expected > 1;
 
 /** The room on screen: the held one, the chosen one, or, until that arrives, the one shown before. */
 export function shownRoom(state: State): Room | undefined {

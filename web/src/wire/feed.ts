@@ -7,7 +7,7 @@ import { Credentials } from "./credentials";
 import { decode } from "./decode";
 import { Poller } from "./poller";
 import { NotTaken, Publishes } from "./publishes";
-import { getAggregates, postEvents, type Refused } from "./rest";
+import { getAggregates, getMetrics, postEvents, type Refused } from "./rest";
 import { filterOf } from "./rooms";
 import { Silence } from "./silence";
 import { allows } from "./token";
@@ -175,6 +175,11 @@ export class Feed {
   /** A snapshot over REST, for what the socket is not asked: a moment of the past. */
   aggregates(room: string, ask: { since?: number; at?: number }): Promise<Snapshot> {
     return getAggregates(this.credentials.headers(), room, ask);
+  }
+
+  /** The daemon's own figures, over REST: they are of no room. */
+  metrics(): Promise<Record<string, number>> {
+    return getMetrics(this.credentials.headers());
   }
 
   get canPublish(): boolean {

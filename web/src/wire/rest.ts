@@ -81,6 +81,16 @@ export async function getAggregates(
   return { ...snapshot, room };
 }
 
+/** The daemon's own figures: a number by name, or by name and labels. */
+export async function getMetrics(headers: Headers): Promise<Record<string, number>> {
+  const response = await fetch("/metrics", {
+    headers: { ...headers, accept: "application/json" },
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  if (!response.ok) throw await refusalOf(response);
+  return (await response.json()) as Record<string, number>;
+}
+
 /** Posts events in one batch; the answer comes once they are on disk. */
 export async function postEvents(headers: Headers, events: NewEvent[]): Promise<Verdicts> {
   const response = await fetch("/api/events", {

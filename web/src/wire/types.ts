@@ -11,6 +11,8 @@ export type {
   Delta,
   ErrorMessage,
   History,
+  Nodes,
+  Notice,
   Rejection,
   RouteRow,
   ServerMessage,

@@ -1,11 +1,13 @@
 //! Calls through the pipeline against a log that can wait, fail and refuse.
 
+mod claiming;
+
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::super::{AppendError, Appended, Durable};
+use super::super::{AppendError, Appended, Durable, DurableHeld, Held};
 use super::*;
 use crate::auth::Grant;
 use crate::rate_limit::EventBudget;
@@ -15,7 +17,7 @@ const NOW_MS: i64 = 1_763_884_800_000;
 /// A log whose syncs end when the test says so.
 #[derive(Default)]
 struct Log {
-    state: Mutex<LogState>,
+    state: Arc<Mutex<LogState>>,
 }
 
 #[derive(Default)]
@@ -28,6 +30,28 @@ struct LogState {
     refuse: Option<AppendError>,
     /// Sync at once.
     at_once: bool,
+    /// How often held events were let go, and the places of those that were not.
+    let_go: Vec<Vec<u32>>,
+}
+
+/// A held batch, and the log that is told when it is let go.
+struct HeldBatch {
+    appended: Appended,
+    state: Arc<Mutex<LogState>>,
+}
+
+impl Held for HeldBatch {
+    fn appended(&self) -> Appended {
+        self.appended
+    }
+
+    fn let_go<'a>(
+        self: Box<Self>,
+        but: &'a [u32],
+    ) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        self.state.lock().let_go.push(but.to_vec());
+        Box::pin(std::future::ready(()))
+    }
 }
 
 impl EventLog for Log {
@@ -48,6 +72,14 @@ impl EventLog for Log {
                 Ok(true) => Ok(Appended { first_seq: 1, count }),
                 _ => Err(AppendError::DiskFull),
             }
+        }))
+    }
+
+    fn append_held(&self, batch: EventBatch) -> Result<DurableHeld, AppendError> {
+        let (durable, state) = (self.append(batch)?, Arc::clone(&self.state));
+        Ok(Box::pin(async move {
+            let appended = durable.await?;
+            Ok(Box::new(HeldBatch { appended, state }) as Box<dyn Held>)
         }))
     }
 }

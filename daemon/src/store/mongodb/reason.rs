@@ -16,14 +16,33 @@ const LONGEST: usize = 200;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// Nobody answers, or not now: it may pass by itself.
-    #[error("{0}")]
-    Away(String),
+    #[error("{what}{at}")]
+    Away {
+        /// What is wrong.
+        what: String,
+        /// Where, and what the system says of it: for the log, not for everyone who asks.
+        at: String,
+    },
     /// It will not pass until somebody changes something.
     #[error("{0}")]
     Refused(String),
     /// It reached the time it was given.
     #[error("it took longer than it may")]
     TookTooLong,
+}
+
+impl Trouble {
+    pub(super) fn away(what: impl Into<String>) -> Self {
+        Self::Away { what: what.into(), at: String::new() }
+    }
+
+    /// What may be told to those who have shown no token: no addresses.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Away { what, .. } => what.clone(),
+            Self::Refused(_) | Self::TookTooLong => self.to_string(),
+        }
+    }
 }
 
 /// Reads an error.
@@ -44,31 +63,36 @@ pub fn trouble(error: &Error) -> Trouble {
             ))
         }
         ErrorKind::Command(command) => {
-            Trouble::Away(format!("the server answers: {}", short(&command.message)))
+            let at = format!(": {}", short(&command.message));
+            Trouble::Away { what: "the server does not do it".to_owned(), at }
         }
         ErrorKind::ServerSelection { message, .. } if message.contains("wire version") => {
             Trouble::Refused("the server is older than MongoDB 5.0; upgrade it".to_owned())
         }
-        ErrorKind::ServerSelection { message, .. } => Trouble::Away(selection(message)),
+        ErrorKind::ServerSelection { message, .. } => selection(message),
         ErrorKind::DnsResolve { message, .. } => {
-            Trouble::Away(format!("its name cannot be resolved: {}", short(message)))
+            let at = format!(": {}", short(message));
+            Trouble::Away { what: "its name cannot be resolved".to_owned(), at }
         }
-        ErrorKind::Io(error) => Trouble::Away(format!("the connection broke: {error}")),
-        ErrorKind::ConnectionPoolCleared { .. } => {
-            Trouble::Away("the connection broke: the server went away".to_owned())
+        ErrorKind::Io(error) => {
+            Trouble::Away { what: "the connection broke".to_owned(), at: format!(": {error}") }
         }
+        ErrorKind::ConnectionPoolCleared { .. } => Trouble::away("the connection broke"),
         ErrorKind::InvalidTlsConfig { message, .. } => {
             Trouble::Refused(format!("its TLS options cannot be used: {}", short(message)))
         }
         ErrorKind::InvalidArgument { message, .. } => {
             Trouble::Refused(format!("it cannot be used: {}", short(message)))
         }
-        other => Trouble::Away(short(&other.to_string())),
+        other => {
+            let at = format!(": {}", short(&other.to_string()));
+            Trouble::Away { what: "it failed".to_owned(), at }
+        }
     }
 }
 
 /// Of a list of servers: each address, and what is wrong there.
-fn selection(message: &str) -> String {
+fn selection(message: &str) -> Trouble {
     let servers: Vec<String> = message
         .split("{ Address: ")
         .skip(1)
@@ -86,7 +110,8 @@ fn selection(message: &str) -> String {
         .collect();
     let has_members = message.contains("ReplicaSetNoPrimary");
     let what = if has_members { "no primary can be reached" } else { "no server answers" };
-    if servers.is_empty() { what.to_owned() } else { format!("{what}: {}", servers.join(", ")) }
+    let at = if servers.is_empty() { String::new() } else { format!(": {}", servers.join(", ")) };
+    Trouble::Away { what: what.to_owned(), at }
 }
 
 /// One line, not too long.
@@ -107,11 +132,13 @@ mod tests {
         let message = "Server selection timeout: No available servers. Topology: { Type: Unknown, \
              Servers: [ { Address: 127.0.0.1:1, Type: Unknown, Error: Kind: I/O error: Connection \
              refused (os error 111), labels: {} }, { Address: db:2, Type: Unknown } ] }";
+        let trouble = selection(message);
+        assert_eq!(trouble.brief(), "no server answers");
         assert_eq!(
-            selection(message),
+            trouble.to_string(),
             "no server answers: 127.0.0.1:1 (Connection refused (os error 111)), db:2"
         );
-        assert_eq!(selection("whatever"), "no server answers");
+        assert_eq!(selection("whatever").to_string(), "no server answers");
     }
 
     #[test]

@@ -37,6 +37,11 @@ impl Settings {
         }
     }
 
+    /// Whether the connection string is one.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        self.connection().map(drop)
+    }
+
     /// The connection string, read.
     pub(super) fn connection(&self) -> Result<ConnectionString, SettingsError> {
         let read = ConnectionString::parse(&self.uri);

@@ -149,7 +149,7 @@ async fn begin(database: &Database) -> Result<[u8; 16], Trouble> {
         }
     }
     let meta = meta(database).await?.ok_or_else(|| {
-        Trouble::Away(format!("the document {META_ID} in {META} went away again"))
+        Trouble::away(format!("the document {META_ID} in {META} went away again"))
     })?;
     cursor_key(database, &meta)
 }

@@ -174,13 +174,14 @@ impl Supervisor {
     }
 
     fn tell(&self, trouble: &Trouble) {
-        let reason: Arc<str> = self.named(trouble).into();
+        let reason: Arc<str> = self.named(trouble.brief()).into();
+        let full = self.named(trouble);
         self.told.send_if_modified(|state| {
             let next = match (&*state, trouble) {
                 (State::Refused { reason: before }, Trouble::Refused(_))
                 | (
                     State::Unreachable { reason: before, .. },
-                    Trouble::Away(_) | Trouble::TookTooLong,
+                    Trouble::Away { .. } | Trouble::TookTooLong,
                 ) if *before == reason => {
                     return false;
                 }
@@ -195,9 +196,9 @@ impl Supervisor {
             let is_news = next.rank() != state.rank();
             *state = next;
             if is_news {
-                tracing::warn!("{reason}");
+                tracing::warn!("{full}");
             } else {
-                tracing::debug!("{reason}");
+                tracing::debug!("{full}");
             }
             true
         });
@@ -209,11 +210,11 @@ impl Supervisor {
 }
 
 fn silent(waited: Duration) -> Trouble {
-    Trouble::Away(format!("the server does not answer within {} s", waited.as_secs()))
+    Trouble::away(format!("the server does not answer within {} s", waited.as_secs()))
 }
 
 fn ended() -> Trouble {
-    Trouble::Away("an attempt to connect ended early; the daemon's log says why".to_owned())
+    Trouble::away("an attempt to connect ended early; the daemon's log says why")
 }
 
 /// One attempt.
