@@ -1,6 +1,7 @@
 //! What counting costs: ns an event with realistic mixtures, how long frames and what follows them
 //! take, and what an hour of many users and routes holds in memory. The aggregator runs as it does
-//! in the daemon, over a source that always has more, on a clock that the source moves on.
+//! in the daemon, over a source that always has more, on a clock that the source moves on. Then the
+//! same among peers that say of each tick what they counted, in time for its frame.
 //!
 //! Run with `cargo bench -p pulseboardd --bench aggregate`.
 #![allow(clippy::unwrap_used, reason = "a bench may end by panicking")]
@@ -11,7 +12,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use pulseboard::event::{Class, EventBatch, Row, Span};
-use pulseboardd::aggregate::{self, FrameSink, Item, Settings, Source, TickFrame};
+use pulseboard::tick::{Names, Sample, TickSummary};
+use pulseboard::wire::server::Nodes;
+use pulseboardd::aggregate::{
+    self, Counted, FrameSink, Heard, Item, Peers, Settings, Source, TickFrame,
+};
 use pulseboardd::clock::Clock;
 use pulseboardd::store::embedded::Store;
 
@@ -47,6 +52,9 @@ fn main() {
         ticks: 100,
         pool: 100,
     };
+    if std::env::args().any(|argument| argument == "peers") {
+        return among_peers(live);
+    }
     println!("aggregation, one thread, everything on (store included, on a thread of its own)");
     run(live);
     run(Mix { name: "most for a tick that was framed", age_ms: 900, ..live });
@@ -69,9 +77,116 @@ fn main() {
         pool: 2_000,
         ..live
     });
+    among_peers(live);
 }
 
-fn run(mix: Mix) {
+/// What it costs to be one of several: alone, so that all there is to it is telling, and with peers.
+fn among_peers(live: Mix) {
+    println!("among peers: each first without, then with them");
+    for (name, age_ms) in
+        [("live", 200), ("ages of up to 5 s", 5_000), ("ages of up to 60 s", 60_000)]
+    {
+        let mix = Mix { name, age_ms, ..live };
+        for _ in 0..2 {
+            let without = run(mix);
+            let with = Company::new(mix, 0, 0);
+            let cost = |one: f64, other: f64| (one / other - 1.0) * 100.0;
+            let alone = run_among(Mix { name: "  alone in a cluster", ..mix }, &with);
+            println!(
+                "{:48} {:+.1} % a counted event, {:+.1} % all in all",
+                "",
+                cost(alone.0, without.0),
+                cost(alone.1, without.1)
+            );
+        }
+    }
+    for routes in [1_000, 20_000] {
+        let name = "2 peers";
+        let mix = Mix { name, routes, events_per_tick: 4 * routes as usize, ..live };
+        println!("{routes} routes a tick on each");
+        run(Mix { name: "without", ..mix });
+        run_among(mix, &Company::new(mix, 2, routes));
+    }
+}
+
+/// Peers that count the same mixture.
+struct Company {
+    /// What a peer counts of a tick; ticks take them in turn.
+    summaries: Vec<Arc<TickSummary>>,
+    peers: usize,
+    clock: Mutex<Clock>,
+    heard_upto: Mutex<i64>,
+    /// What was told is encoded as it would be, on a thread of its own.
+    told: std::sync::mpsc::SyncSender<Vec<Counted>>,
+}
+
+impl Company {
+    fn new(mix: Mix, peers: usize, routes: u64) -> Arc<Self> {
+        let (told, telling) = std::sync::mpsc::sync_channel::<Vec<Counted>>(64);
+        std::thread::spawn(move || {
+            for counted in telling {
+                for counted in counted {
+                    std::hint::black_box(counted.summary.encode());
+                }
+            }
+        });
+        let mut dice = Dice(11);
+        let mut summary = || {
+            let (mut summary, mut names) = (TickSummary::default(), Names::default());
+            let events = 4 * routes as usize;
+            for _ in 0..events.div_ceil(BATCH) {
+                for event in batch(mix, &mut dice).iter() {
+                    summary.add(&Sample::from(event), &mut names, 20_000);
+                }
+            }
+            Arc::new(summary)
+        };
+        let summaries = (0..if peers == 0 { 0 } else { 6 }).map(|_| summary()).collect();
+        let (clock, heard_upto) = (Mutex::new(Clock::manual(0)), Mutex::new(START_MS / 1_000 - 1));
+        Arc::new(Self { summaries, peers, clock, heard_upto, told })
+    }
+}
+
+impl Peers for Company {
+    fn is_cluster(&self) -> bool {
+        true
+    }
+
+    fn tell(&self, _: &Arc<str>, ticks: Vec<Counted>) {
+        let _ = self.told.try_send(ticks);
+    }
+
+    fn take_heard(&self, _: &str) -> Vec<Heard> {
+        let over = (self.clock.lock().now_ms() - 250).div_euclid(1_000) - 1;
+        let mut heard_upto = self.heard_upto.lock();
+        let ticks = *heard_upto + 1..=over;
+        *heard_upto = over.max(*heard_upto);
+        let heard = |(tick, peer): (i64, usize)| {
+            let nth = (tick as usize + peer * 3) % self.summaries.len();
+            let summary = Arc::clone(&self.summaries[nth]);
+            let counted = Counted { tick, revision: 1, summary };
+            Heard { node: format!("{peer:012x}").into(), counted }
+        };
+        let each = |tick| (0..self.peers).map(move |peer| (tick, peer));
+        ticks.flat_map(each).map(heard).collect()
+    }
+
+    fn nodes(&self, _: i64) -> Nodes {
+        let nodes = self.peers as u32 + 1;
+        Nodes { reporting: nodes, expected: nodes }
+    }
+}
+
+fn run(mix: Mix) -> (f64, f64) {
+    run_in(mix, None)
+}
+
+fn run_among(mix: Mix, company: &Arc<Company>) -> (f64, f64) {
+    run_in(mix, Some(company))
+}
+
+/// Nanoseconds an event: of the counting thread's core while it counts, and all in all.
+fn run_in(mix: Mix, company: Option<&Arc<Company>>) -> (f64, f64) {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::manual(START_MS + 250);
     let times = Arc::new(Mutex::new(Times::default()));
@@ -80,7 +195,14 @@ fn run(mix: Mix) {
     let sink = Arc::new(Timed(Arc::clone(&times)));
     let before = resident();
     let started = Instant::now();
-    let (settings, past, peers) = (Settings::default(), Arc::new(()), Arc::new(()));
+    let (settings, past) = (Settings::default(), Arc::new(()));
+    let peers: Arc<dyn Peers> = match company {
+        Some(company) => {
+            *company.clock.lock() = clock.clone();
+            Arc::clone(company) as Arc<dyn Peers>
+        }
+        None => Arc::new(()),
+    };
     let handle = aggregate::spawn(source, past, clock, settings, store, peers, sink).unwrap();
     let events = (mix.ticks * mix.events_per_tick) as u64;
     handle.views().wait_applied(events, Duration::from_mins(10)).unwrap();
@@ -92,12 +214,14 @@ fn run(mix: Mix) {
     assert!(mix.class == Class::Import || !routes.routes.is_empty());
     handle.stop();
     let times = times.lock();
+    let counting = times.counting.as_nanos() as f64 / events as f64;
+    let all = took.as_nanos() as f64 / events as f64;
     println!(
         "{:48} {:6.0} ns/event counting, {:6.0} all in all; frame p50 {:.2} ms, worst {:.2} ms; \
          then p50 {:.2} ms, worst {:.2} ms; resident {:.0} MB (+{:.0}); routes asked {:.1} ms; store {:.1} MB",
         mix.name,
-        times.counting.as_nanos() as f64 / events as f64,
-        took.as_nanos() as f64 / events as f64,
+        counting,
+        all,
         at(&times.frames, 0.5),
         at(&times.frames, 1.0),
         at(&times.passes, 0.5),
@@ -107,6 +231,7 @@ fn run(mix: Mix) {
         asked.as_secs_f64() * 1e3,
         stored(dir.path()),
     );
+    (counting, all)
 }
 
 #[derive(Default)]

@@ -45,6 +45,7 @@ use crate::ingest::dedupe::Dedupe;
 use crate::ingest::rest::Rest;
 use crate::journal::Journal;
 use crate::server::origin::Origins;
+use crate::store::drain::Drain;
 use crate::store::mongodb::Mongo;
 
 /// The read sides of the stages, shared by all requests.
@@ -61,6 +62,8 @@ pub struct Stages {
     pub mongo: Option<Mongo>,
     /// Numbers.
     pub views: Views,
+    /// What fills the shared store, if there is one.
+    pub drain: Option<Drain>,
     /// Sockets.
     pub hub: Arc<Hub>,
     /// The time.

@@ -8,6 +8,7 @@
 mod alive;
 mod changes;
 pub mod data_dir;
+mod draining;
 mod edge;
 mod greeting;
 mod init_auth;

@@ -283,6 +283,12 @@ impl Journal {
         if first_seq == 1 { None } else { index.oldest_arrival_ms() }
     }
 
+    /// When the event of this sequence arrived, or the next one held after it, Unix ms; perhaps a
+    /// second early.
+    pub fn arrived_ms(&self, seq: u64) -> Option<i64> {
+        self.0.shared.index.read().at_or_after(seq).map(|found| found.arrival_ms().0)
+    }
+
     /// Stored events, newest stored first.
     pub fn scan(&self, range: ScanRange) -> Scan {
         Scan::new(Arc::clone(&self.0.shared), range)

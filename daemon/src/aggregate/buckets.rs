@@ -194,7 +194,9 @@ impl Parts {
         let mut sum = TickSummary::default();
         match self {
             Self::Minutes { range, inside } => {
-                inside.iter().for_each(|summary| sum.merge(summary));
+                for summary in &inside {
+                    sum.merge(summary);
+                }
                 snapshot.minutes(range, &mut |_, blob| {
                     sum.totals.merge(&Totals::decode(blob, names)?);
                     Ok(())
@@ -204,7 +206,9 @@ impl Parts {
                 })?;
             }
             Self::Ticks { range, inside, all } => {
-                inside.values().for_each(|summary| sum.merge(summary));
+                for summary in inside.values() {
+                    sum.merge(summary);
+                }
                 if !all {
                     snapshot.whole_ticks(range, &mut |tick, totals, routes| {
                         if !inside.contains_key(&tick) {

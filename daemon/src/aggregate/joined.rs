@@ -8,8 +8,9 @@
 //! until then whatever comes is a correction, whether or not this node's own count is final.
 //!
 //! Bounds, past which what is heard is refused and counted: [`NODES_MAX`] peers, ticks from the
-//! settled edge to [`AHEAD_SECS`] ahead, [`HEARD_BYTES_MAX`] of summaries (ticks that are final settle
-//! early to make room). Does no I/O and reads no clock. Held by [`super::state::State`].
+//! settled edge to [`AHEAD_SECS`] ahead, [`BYTES_MAX`] of summaries. Past [`BYTES_KEPT`] of them ticks
+//! settle as soon as they are final. The merge holds no more rows than its parts. Does no I/O and
+//! reads no clock. Held by [`super::state::State`].
 
 mod merging;
 mod parts;
@@ -31,10 +32,12 @@ pub(super) const SETTLE_SECS: i64 = 300;
 const AHEAD_SECS: i64 = 15;
 /// Peers that are told apart in a tick.
 const NODES_MAX: usize = 63;
-/// Memory of what was heard for the view of everything, about.
-const HEARD_BYTES_MAX: usize = 512 << 20;
-/// The same, of a filtered view.
-const HEARD_BYTES_MAX_VIEW: usize = 16 << 20;
+/// Memory of what was heard past which ticks settle early, about: for the view of everything, and for
+/// a filtered one.
+const BYTES_KEPT: [usize; 2] = [128 << 20, 16 << 20];
+/// Memory of what was heard past which more is refused, about: of 13 peers with 20,000 routes each,
+/// for the 65 s that ticks are not final; and for a filtered view.
+const BYTES_MAX: [usize; 2] = [2 << 30, 64 << 20];
 /// Rows of routes that are merged at a time; what is left waits for the next time, oldest last.
 const ROWS_AT_ONCE: usize = 400_000;
 
@@ -45,7 +48,8 @@ pub(super) struct Joined {
     is_view: bool,
     /// How long a tick keeps its parts.
     settle_secs: i64,
-    heard_bytes_max: usize,
+    bytes_kept: usize,
+    bytes_max: usize,
     /// The newest framed tick.
     head: i64,
     /// Ticks up to it are merged for good.
@@ -111,7 +115,8 @@ impl Joined {
         Self {
             is_view: from.is_view,
             settle_secs: SETTLE_SECS + slack,
-            heard_bytes_max: if from.is_view { HEARD_BYTES_MAX_VIEW } else { HEARD_BYTES_MAX },
+            bytes_kept: BYTES_KEPT[usize::from(from.is_view)],
+            bytes_max: BYTES_MAX[usize::from(from.is_view)],
             head: from.head,
             settled: from.settled,
             stored_upto: from.stored_upto,

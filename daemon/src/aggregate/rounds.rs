@@ -2,7 +2,7 @@
 //! second, on the thread that counts it.
 //!
 //! A tick is told as soon as it is over, and once more shortly before its frame, with what came
-//! meanwhile; later changes with the next rounds. Nothing here waits, and without peers nothing
+//! meanwhile; what changes later once a second. Nothing here waits, and without peers nothing
 //! happens.
 
 use std::sync::Arc;
@@ -20,8 +20,57 @@ const BEFORE_FRAME_MS: i64 = 100;
 /// More unframed ticks than this are not caught up with one by one.
 const JUMP: i64 = 10;
 
+/// When the next round is, and what it tells.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// Unix ms.
+    next_ms: i64,
+    /// The newest tick with which everything was told.
+    whole_upto: i64,
+}
+
+impl Pace {
+    /// From `now_ms` on; never, where there are no peers.
+    pub(super) fn new(settings: &Settings, peers: &dyn Peers, now_ms: i64) -> Self {
+        let is_cluster = peers.is_cluster();
+        let next_ms = if is_cluster { next_ms(settings, now_ms) } else { i64::MAX };
+        Self { next_ms, whole_upto: i64::MIN }
+    }
+
+    /// When the next round is due, Unix ms.
+    pub(super) fn due_ms(&self) -> i64 {
+        self.next_ms
+    }
+
+    /// Begins the round that is due.
+    pub(super) fn round(&mut self, settings: &Settings, now_ms: i64) -> Round {
+        self.next_ms = next_ms(settings, now_ms);
+        let upto = (now_ms - AFTER_MS).div_euclid(1_000) - 1;
+        // A tick's summary is copied when it changes after it was told: once a second is enough.
+        let since = if self.whole_upto < upto { i64::MIN } else { upto };
+        self.whole_upto = self.whole_upto.max(upto);
+        Round { upto, since }
+    }
+}
+
+/// What a round tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Round {
+    /// The newest tick that is over.
+    pub(super) upto: i64,
+    /// What changed before this tick waits for a later round.
+    pub(super) since: i64,
+}
+
+impl Round {
+    /// Everything up to a tick.
+    pub(super) fn whole(upto: i64) -> Self {
+        Self { upto, since: i64::MIN }
+    }
+}
+
 /// The time of the next round after `now_ms`, Unix ms.
-pub(super) fn next_ms(settings: &Settings, now_ms: i64) -> i64 {
+fn next_ms(settings: &Settings, now_ms: i64) -> i64 {
     let second = now_ms.div_euclid(1_000) * 1_000;
     let again = (settings.grace_ms as i64 - BEFORE_FRAME_MS).max(AFTER_MS);
     let rounds = [AFTER_MS, again, 1_000 + AFTER_MS];
@@ -34,18 +83,13 @@ pub(super) fn first_real(head: i64, newest: i64) -> i64 {
     if newest - head > JUMP { newest } else { head + 1 }
 }
 
-/// The newest tick that may be told at `now_ms`.
-pub(super) fn over(now_ms: i64) -> i64 {
-    (now_ms - AFTER_MS).div_euclid(1_000) - 1
-}
-
-/// A round: ticks `first` to `upto` are over; tells what changed, and takes in what was heard.
+/// A round: ticks from `first` on are over; tells what changed, and takes in what was heard.
 pub(super) fn tell(
     state: &Mutex<State>,
     key: &Arc<str>,
     peers: &dyn Peers,
-    (first, upto): (i64, i64),
-    now_tick: i64,
+    first: i64,
+    round: Round,
 ) {
     if !peers.is_cluster() {
         return;
@@ -53,8 +97,8 @@ pub(super) fn tell(
     let heard = peers.take_heard(key);
     let counted = {
         let mut state = state.lock();
-        let counted = state.tell(first, upto);
-        state.hear(heard, now_tick);
+        let counted = state.tell(first, round);
+        state.hear(heard, round.upto);
         state.finish_anew();
         counted
     };
@@ -77,7 +121,7 @@ pub(super) fn hear(
     let counted = {
         let mut state = state.lock();
         let is_told = state.told_upto().is_none_or(|told| told >= tick);
-        let counted = if is_told { Vec::new() } else { state.tell(tick, tick) };
+        let counted = if is_told { Vec::new() } else { state.tell(tick, Round::whole(tick)) };
         state.hear(heard, now_tick);
         state.expect(tick, nodes);
         counted
@@ -105,6 +149,13 @@ mod tests {
         assert_eq!(rounds(250, 4), [7_005, 7_150, 8_005, 8_150]);
         assert_eq!(rounds(0, 2), [9_005, 10_005]);
         assert_eq!(rounds(900, 2), [10_800, 11_005]);
-        assert_eq!([7_004, 7_005, 8_004].map(over), [5, 6, 6]);
+        let mut pace = Pace { next_ms: 0, whole_upto: i64::MIN };
+        let mut round = |now_ms| pace.round(&settings(250), now_ms);
+        let rounds = [7_004, 7_005, 7_150, 8_160].map(&mut round);
+        assert_eq!(
+            rounds,
+            [Round::whole(5), Round::whole(6), Round { upto: 6, since: 6 }, Round::whole(7)]
+        );
+        assert_eq!(pace.due_ms(), 9_005);
     }
 }

@@ -2,12 +2,21 @@
 //! through. Live ones are answered by the filter's view where it is open, the others from the
 //! events themselves. All of it may read the journal: call it where blocking is allowed.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use pulseboard::filter::Filter;
 use pulseboard::window::{RouteSort, Routes};
 use pulseboard::wire::server::Aggregate;
 
+use super::joined::SETTLE_SECS;
+use super::open_views::OpenViews;
 use super::scan::{self, ScanError};
+use super::view::View;
 use super::views::{AtError, RangeError, RangeHistory, Views};
+
+/// How long a question waits for a view that is opened for it.
+const FILLED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the routes of a live window are not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,11 +45,24 @@ impl Through<'_> {
         }
         let index = shared.window(window).ok_or(AtError::UnknownWindow)?;
         let secs = shared.settings.windows_secs[index];
-        let view = shared.open.find(self.filter);
+        let is_recent = shared.latest.load().tick - tick < SETTLE_SECS;
+        let view = if is_recent { self.view() } else { shared.open.find(self.filter) };
         match view.and_then(|view| view.at(index, secs, tick)) {
             Some(aggregate) => Ok(aggregate),
             None => scan::at(shared, self.filter, (secs, tick)),
         }
+    }
+
+    /// The filter's view where it is open. Among peers it is opened, where there is room for it: what
+    /// they counted is in none of our events.
+    fn view(&self) -> Option<Arc<View>> {
+        let shared = &self.views.0;
+        if !shared.peers.is_cluster() {
+            return shared.open.find(self.filter);
+        }
+        let watch = OpenViews::watch(shared, self.filter.clone()).ok()?;
+        watch.wait_filled(FILLED_WITHIN).ok()?;
+        Some(Arc::clone(&watch.view))
     }
 
     /// As [`Views::window_routes`].
@@ -57,8 +79,7 @@ impl Through<'_> {
             let routes = self.views.window_routes(window, sort, limit);
             return routes.map_err(|_| RoutesError::UnknownWindow);
         }
-        let view = shared.open.find(self.filter);
-        if let Some(routes) = view.and_then(|view| view.routes(secs, sort, limit)) {
+        if let Some(routes) = self.view().and_then(|view| view.routes(secs, sort, limit)) {
             return Ok(routes);
         }
         let tick = shared.latest.load().tick;

@@ -20,7 +20,7 @@ use super::history::HistorySlice;
 use super::joined::SETTLE_SECS;
 use super::looking_back::{Held, routes_of};
 use super::peers::Peers;
-use super::rounds;
+use super::rounds::{self, Round};
 use super::shared::Shared;
 use super::state::{Histories, State};
 use super::views::ViewsError;
@@ -41,9 +41,23 @@ pub(super) struct View {
     histories: RwLock<Histories>,
     /// The newest frame; none before the view is filled.
     latest: ArcSwapOption<TickFrame>,
-    filled: Mutex<bool>,
+    filled: Mutex<Filled>,
     bell: Condvar,
 }
+
+/// How far a view is.
+#[derive(Clone, Copy, Debug)]
+enum Filled {
+    /// Not.
+    No,
+    /// It is; its peers, which began when they heard of it, may not be. Frames it is waited for them.
+    Here(u32),
+    /// It is, and so are its peers, or they were waited for long enough.
+    Everywhere,
+}
+
+/// Frames that are waited for peers to fill a view.
+const PEERS_WITHIN_FRAMES: u32 = 3;
 
 impl View {
     pub(super) fn new(shared: &Shared, filter: Filter) -> Self {
@@ -57,7 +71,7 @@ impl View {
             state: Mutex::new(state),
             histories: RwLock::new(histories),
             latest: ArcSwapOption::empty(),
-            filled: Mutex::new(false),
+            filled: Mutex::new(Filled::No),
             bell: Condvar::new(),
         }
     }
@@ -108,15 +122,15 @@ impl View {
     /// It is filled: gives its first frame, of the tick it was begun at.
     pub(super) fn stand(&self, complete_from: i64, peers: &dyn Peers) -> Arc<TickFrame> {
         let head = self.head();
-        rounds::tell(&self.state, &self.key, peers, (head, head), head);
+        rounds::tell(&self.state, &self.key, peers, head, Round::whole(head));
         let mut state = self.state.lock();
         state.expect(head, peers.nodes(head));
         state.told(complete_from, &mut self.histories.write());
         let frame = Arc::new(state.standing());
         self.latest.store(Some(Arc::clone(&frame)));
         drop(state);
-        *self.filled.lock() = true;
-        self.bell.notify_all();
+        *self.filled.lock() = Filled::Here(0);
+        self.settle_in(&frame);
         frame
     }
 
@@ -140,13 +154,42 @@ impl View {
         };
         state.let_go();
         self.latest.store(Some(Arc::clone(&frame)));
+        self.settle_in(&frame);
         frame
     }
 
-    /// Ticks up to `upto` are over: the peers are told.
-    pub(super) fn tell(&self, peers: &dyn Peers, upto: i64) {
-        let first = rounds::first_real(self.head(), upto);
-        rounds::tell(&self.state, &self.key, peers, (first, upto), upto);
+    /// It has framed: sees whether the peers are in it.
+    fn settle_in(&self, frame: &TickFrame) {
+        let mut filled = self.filled.lock();
+        let Filled::Here(frames) = *filled else { return };
+        let is_whole = frame.windows.first().is_none_or(|window| {
+            let nodes = window.aggregate.nodes;
+            nodes.reporting >= nodes.expected
+        });
+        *filled = if is_whole || frames >= PEERS_WITHIN_FRAMES {
+            self.bell.notify_all();
+            Filled::Everywhere
+        } else {
+            Filled::Here(frames + 1)
+        };
+    }
+
+    /// Blocks until it is filled, here and by the peers.
+    pub(super) fn wait_filled(&self, timeout: Duration) -> Result<(), ViewsError> {
+        let is_missing = |filled: &mut Filled| !matches!(filled, Filled::Everywhere);
+        let mut filled = self.filled.lock();
+        self.bell.wait_while_for(&mut filled, is_missing, timeout);
+        match *filled {
+            Filled::No => Err(ViewsError::TimedOut),
+            // It shows what there is, and says of how many.
+            Filled::Here(_) | Filled::Everywhere => Ok(()),
+        }
+    }
+
+    /// Ticks are over: the peers are told.
+    pub(super) fn tell(&self, peers: &dyn Peers, round: Round) {
+        let first = rounds::first_real(self.head(), round.upto);
+        rounds::tell(&self.state, &self.key, peers, first, round);
         self.state.lock().let_go();
     }
 
@@ -217,11 +260,9 @@ impl Watch {
         self.view.latest()
     }
 
-    /// Blocks until the view is filled.
+    /// Blocks until the view is filled, and, for some seconds more, until the peers have too.
     pub fn wait_filled(&self, timeout: Duration) -> Result<(), ViewsError> {
-        let mut filled = self.view.filled.lock();
-        self.view.bell.wait_while_for(&mut filled, |filled| !*filled, timeout);
-        if *filled { Ok(()) } else { Err(ViewsError::TimedOut) }
+        self.view.wait_filled(timeout)
     }
 
     /// As [`super::Views::history_until`], of this view.

@@ -12,7 +12,7 @@ use pulseboard::event::EventBatch;
 
 use super::FrameSink;
 use super::open_views::{Filled, OpenViews};
-use super::rounds;
+use super::rounds::Pace;
 use super::shared::Shared;
 use super::source::{Item, Source};
 use super::view::View;
@@ -33,14 +33,13 @@ pub(super) struct ViewWorker {
     position: u64,
     /// Pulled and not yet counted.
     pending: Option<(u64, Arc<EventBatch>)>,
-    /// When the peers are told next, Unix ms.
-    tell_ms: i64,
+    pace: Pace,
 }
 
 impl ViewWorker {
     pub(super) fn new(shared: Arc<Shared>, sink: Arc<dyn FrameSink>) -> Self {
-        let tell_ms = if shared.peers.is_cluster() { 0 } else { i64::MAX };
-        Self { shared, sink, views: Vec::new(), source: None, position: 0, pending: None, tell_ms }
+        let pace = Pace::new(&shared.settings, &*shared.peers, shared.clock.now_ms());
+        Self { shared, sink, views: Vec::new(), source: None, position: 0, pending: None, pace }
     }
 
     /// Runs until the events end or `stop` is set.
@@ -71,13 +70,12 @@ impl ViewWorker {
             return Step::Went;
         }
         let now_ms = self.shared.clock.now_ms();
-        if now_ms >= self.tell_ms {
-            let upto = rounds::over(now_ms);
-            self.views.iter().for_each(|view| view.tell(&*self.shared.peers, upto));
-            self.tell_ms = rounds::next_ms(&self.shared.settings, now_ms);
+        if now_ms >= self.pace.due_ms() {
+            let round = self.pace.round(&self.shared.settings, now_ms);
+            self.views.iter().for_each(|view| view.tell(&*self.shared.peers, round));
             return Step::Went;
         }
-        let due_ms = self.shared.settings.due_ms(tick + 1).min(self.tell_ms);
+        let due_ms = self.shared.settings.due_ms(tick + 1).min(self.pace.due_ms());
         let until_due = Duration::from_millis((due_ms - now_ms).max(0) as u64);
         let wait = wait.min(until_due.max(DUE_WAIT));
         match self.pull(wait) {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use pulseboard::event::EventBatch;
 
-use super::rounds;
+use super::rounds::{self, Pace};
 use super::shared::Shared;
 use super::source::{Item, Source};
 use super::{FrameSink, TickFrame};
@@ -52,8 +52,7 @@ pub(super) struct Worker {
     pending: Option<(u64, Arc<EventBatch>)>,
     /// The key of the view of everything.
     key: Arc<str>,
-    /// When the peers are told next, Unix ms.
-    tell_ms: i64,
+    pace: Pace,
 }
 
 impl Worker {
@@ -79,10 +78,8 @@ impl Worker {
         })?;
         let store = Some(store);
         let (pending, key) = (None, "".into());
-        let is_cluster = shared.peers.is_cluster();
-        let tell_ms =
-            if is_cluster { rounds::next_ms(&shared.settings, clock.now_ms()) } else { i64::MAX };
-        Ok(Self { shared, clock, source, sink, commits, store, closing, pending, key, tell_ms })
+        let pace = Pace::new(&shared.settings, &*shared.peers, clock.now_ms());
+        Ok(Self { shared, clock, source, sink, commits, store, closing, pending, key, pace })
     }
 
     /// Runs until the source ends or `stop` is set; then counts what is durable, and waits until all
@@ -107,11 +104,12 @@ impl Worker {
             self.commit(now_ms);
             return Step::Went;
         }
-        if now_ms >= self.tell_ms {
+        if now_ms >= self.pace.due_ms() {
             self.tell(now_ms);
             return Step::Went;
         }
-        let wait = wait.min(Duration::from_millis((due_ms.min(self.tell_ms) - now_ms) as u64));
+        let wait =
+            wait.min(Duration::from_millis((due_ms.min(self.pace.due_ms()) - now_ms) as u64));
         if self.shared.state.lock().backlog() > FULL_AT {
             std::thread::sleep(wait.min(Duration::from_millis(10)));
             self.commit(now_ms);
@@ -196,11 +194,9 @@ impl Worker {
 
     /// Ticks are over: the peers are told.
     fn tell(&mut self, now_ms: i64) {
-        let (head, upto) = (self.shared.latest.load().tick, rounds::over(now_ms));
-        let first = rounds::first_real(head, upto);
-        let peers = &*self.shared.peers;
-        rounds::tell(&self.shared.state, &self.key, peers, (first, upto), upto);
-        self.tell_ms = rounds::next_ms(&self.shared.settings, now_ms);
+        let round = self.pace.round(&self.shared.settings, now_ms);
+        let first = rounds::first_real(self.shared.latest.load().tick, round.upto);
+        rounds::tell(&self.shared.state, &self.key, &*self.shared.peers, first, round);
     }
 
     fn leave(&self, frame: &Arc<TickFrame>) {

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Stages;
 use crate::clock::Status as ClockStatus;
+use crate::store::drain::{self, Drain};
 use crate::store::mongodb::{Mongo, State};
 
 /// The dedupe horizon never goes below this, ms: at it, new ids are refused.
@@ -134,10 +135,16 @@ pub fn readiness(stages: &Stages) -> Readiness {
     };
     let views = stages.views.stats();
     let behind_ms = views.behind_ms;
-    let kind = if stages.mongo.is_some() { "mongodb" } else { "embedded" };
-    let behind = format!("{kind}; {} events, {behind_ms} ms behind", lag_events(stages));
-    let shared = stages.mongo.as_ref().and_then(shared_store);
-    let store = if let Some(check) = shared {
+    let drain = stages.drain.as_ref().map(Drain::stats);
+    let behind = match &drain {
+        Some(drain) => {
+            let (events, ms) = (drain.lag_events, drain.lag_seconds * 1e3);
+            format!("mongodb; {events} events, {ms:.0} ms behind")
+        }
+        None => format!("embedded; {} events, {behind_ms} ms behind", lag_events(stages)),
+    };
+    let shared = stages.mongo.as_ref().zip(drain.as_ref());
+    let store = if let Some(check) = shared.and_then(|(mongo, drain)| shared_store(mongo, drain)) {
         check
     } else if views.store_fails {
         let detail = "the last commit failed and is tried again; the daemon's log says why";
@@ -167,23 +174,25 @@ pub fn readiness(stages: &Stages) -> Readiness {
 }
 
 /// What is wrong with the shared store, if anything is.
-fn shared_store(mongo: &Mongo) -> Option<Check> {
+fn shared_store(mongo: &Mongo, drain: &drain::Stats) -> Option<Check> {
+    let waiting = drain.waiting();
     match mongo.state() {
         State::Ready(ready) => {
+            if let Some((brief, problem)) = drain.problem() {
+                return Some(Check::degraded(brief, problem));
+            }
             let differs = ready.differs.first()?;
             Some(Check::degraded("store changed", differs.clone()))
         }
         State::Connecting => {
-            let detail = format!("{}: not connected yet", mongo.settings().key);
+            let detail = format!("{}: not connected yet; {waiting}", mongo.settings().key);
             Some(Check::degraded("store away", detail))
         }
         State::Unreachable { reason, .. } => {
-            let detail = format!("{reason}; events wait in the journal");
-            Some(Check::degraded("store away", detail))
+            Some(Check::degraded("store away", format!("{reason}; {waiting}")))
         }
         State::Refused { reason } => {
-            let detail = format!("{reason}; events wait in the journal");
-            Some(Check::degraded("store refused", detail))
+            Some(Check::degraded("store refused", format!("{reason}; {waiting}")))
         }
     }
 }

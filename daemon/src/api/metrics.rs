@@ -18,6 +18,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use self::requests::Requests;
 use super::{Stages, accept, health};
+use crate::store::drain::Drain;
 
 /// The recorder's read side.
 #[derive(Clone)]
@@ -61,6 +62,7 @@ impl Metrics {
         about_the_process(stages);
         about_events(stages);
         about_the_journal(stages);
+        about_the_store(stages);
         about_frames(stages);
         about_health(stages);
         let mut text = self.handle.render();
@@ -114,12 +116,33 @@ fn about_the_journal(stages: &Stages) {
     let now_ms = stages.clock.now_ms();
     let oldest_ms = journal.oldest_arrival_ms.map_or(0, |oldest_ms| now_ms - oldest_ms);
     gauge!("pulseboard_oldest_event_age_seconds").set(oldest_ms.max(0) as f64 / 1_000.0);
-    gauge!("pulseboard_store_lag_events").set(health::lag_events(stages) as f64);
+}
+
+fn about_the_store(stages: &Stages) {
+    let Some(drain) = stages.drain.as_ref().map(Drain::stats) else {
+        let behind_ms = stages.views.stats().behind_ms;
+        gauge!("pulseboard_store_lag_events").set(health::lag_events(stages) as f64);
+        gauge!("pulseboard_store_lag_bytes").set(0.0);
+        gauge!("pulseboard_store_lag_seconds").set(behind_ms as f64 / 1_000.0);
+        gauge!("pulseboard_store_recounts_waiting").set(0.0);
+        return;
+    };
+    gauge!("pulseboard_store_lag_events").set(drain.lag_events as f64);
+    gauge!("pulseboard_store_lag_bytes").set(drain.lag_bytes as f64);
+    gauge!("pulseboard_store_lag_seconds").set(drain.lag_seconds);
+    gauge!("pulseboard_store_recounts_waiting").set(drain.recounts_waiting as f64);
+    counter!("pulseboard_store_recounts_total").absolute(drain.recounted);
+    counter!("pulseboard_store_set_aside_total").absolute(drain.set_aside);
+    counter!("pulseboard_store_writes_total", "what" => "events").absolute(drain.event_batches);
+    counter!("pulseboard_store_writes_total", "what" => "aggregates")
+        .absolute(drain.bucket_batches);
+    counter!("pulseboard_store_duplicates_total", "of" => "own").absolute(drain.own_duplicates);
+    counter!("pulseboard_store_duplicates_total", "of" => "foreign")
+        .absolute(drain.foreign_duplicates);
 }
 
 fn about_frames(stages: &Stages) {
     let views = stages.views.stats();
-    gauge!("pulseboard_store_lag_seconds").set(views.behind_ms as f64 / 1_000.0);
     gauge!("pulseboard_store_commit_seconds").set(views.commit_ms / 1_000.0);
     gauge!("pulseboard_frame_work_seconds").set(views.frame_work_ms / 1_000.0);
     gauge!("pulseboard_views").set(views.views as f64);
@@ -129,7 +152,11 @@ fn about_frames(stages: &Stages) {
     gauge!("pulseboard_sockets").set(hub.sockets as f64);
     counter!("pulseboard_frames_sent_total").absolute(hub.frames_sent);
     counter!("pulseboard_frames_lagged_total").absolute(hub.frames_lagged);
-    gauge!("pulseboard_nodes_reporting").set(1.0);
+    let nodes = stages.views.latest().windows.first().map(|window| window.aggregate.nodes);
+    gauge!("pulseboard_nodes_reporting").set(nodes.map_or(1.0, |nodes| nodes.reporting.into()));
+    gauge!("pulseboard_nodes_expected").set(nodes.map_or(1.0, |nodes| nodes.expected.into()));
+    gauge!("pulseboard_heard_bytes").set(views.heard_bytes as f64);
+    counter!("pulseboard_heard_refused_total").absolute(views.heard_refused);
 }
 
 fn about_health(stages: &Stages) {

@@ -26,7 +26,7 @@ pub(super) struct Greeting {
     pub(super) cut_bytes: u64,
     /// Blocks set aside as damaged.
     pub(super) damaged_blocks: usize,
-    /// Which store it is.
+    /// Where events and aggregates are kept.
     pub(super) store: &'static str,
     /// How tokens are checked; `None` in dev mode.
     pub(super) tokens: Option<Tokens>,

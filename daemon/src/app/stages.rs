@@ -15,6 +15,7 @@ use pulseboard::route::Normaliser;
 use super::StartError;
 use super::changes::Changes;
 use super::data_dir::DataDir;
+use super::draining;
 use super::edge;
 use super::greeting::{Greeting, Tokens};
 use super::keys;
@@ -34,6 +35,7 @@ use crate::gate::{self, Gate};
 use crate::ingest::{self, Dedupe, Fingerprinter, Ingest, rest, socket};
 use crate::journal::{self, Journal, OsDisk, Trimmed};
 use crate::server;
+use crate::store::drain::Drain;
 use crate::store::embedded::Store;
 use crate::store::mongodb::{Mongo, Settings as SharedStore};
 
@@ -41,6 +43,9 @@ use crate::store::mongodb::{Mongo, Settings as SharedStore};
 const SOCKETS_WITHIN: Duration = Duration::from_secs(2);
 /// How often frames learn what is not as it should be.
 const NOTICES_EVERY: Duration = Duration::from_secs(1);
+
+/// How long events may go to the shared store when everything else has stopped.
+const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 
 /// A running daemon.
 #[derive(Clone)]
@@ -135,6 +140,9 @@ impl Running {
         stages.rest.reload(limits::bodies(config));
         stages.views.allow_views(config.limits.views);
         stages.hub.reload(limits::sockets(config));
+        if stages.drain.is_some() {
+            stages.journal.allow_waiting(config.limits.spool_bytes);
+        }
     }
 
     /// What holds for every connection.
@@ -166,8 +174,10 @@ impl Running {
             }
             let this = self.clone();
             let swept = tokio::task::spawn_blocking(move || {
-                let applied = this.stages.views.stats().stored_seq;
-                this.stages.journal.enforce_retention(this.clock.now_ms(), applied + 1)
+                let counted = this.stages.views.stats().stored_seq + 1;
+                let drained = this.stages.drain.as_ref().map_or(u64::MAX, Drain::floor_seq);
+                let floor_seq = counted.min(drained);
+                this.stages.journal.enforce_retention(this.clock.now_ms(), floor_seq)
             });
             match swept.await {
                 Ok(Ok(Trimmed { events: 0, .. })) => {}
@@ -198,15 +208,27 @@ impl Running {
         self.stages.hub.close_all(pulseboard::wire::close::RESTART, SOCKETS_WITHIN).await;
     }
 
-    /// Syncs the journal, counts what is left and commits it.
+    /// Syncs the journal, counts what is left and commits it; then brings over to the shared store
+    /// what can be brought in a short while.
     pub(super) async fn drain(self) -> Kept {
+        let drain = self.stages.drain.clone();
         let drained = tokio::task::spawn_blocking(move || {
             let events = self.stages.journal.stats().events;
             self.stages.journal.clone().close();
             self.aggregator.stop();
             Kept { events }
         });
-        drained.await.unwrap_or(Kept { events: 0 })
+        let kept = drained.await.unwrap_or(Kept { events: 0 });
+        if let Some(drain) = drain {
+            match drain.stop(DRAIN_WITHIN).await {
+                0 => tracing::info!("every event is in MongoDB"),
+                waiting => tracing::warn!(
+                    waiting,
+                    "events stay in the journal, and go to MongoDB when the daemon runs again"
+                ),
+            }
+        }
+        kept
     }
 }
 
@@ -219,11 +241,7 @@ fn build(
     address: SocketAddr,
 ) -> Result<(Running, Greeting), StartError> {
     let metrics = Metrics::install().map_err(|error| StartError::Failed(error.to_string()))?;
-    let options = journal::Options {
-        max_bytes: config.retention.max_bytes,
-        events_days: config.retention.events_days as u32,
-        ..journal::Options::new(path.join("journal"))
-    };
+    let options = draining::journal_options(config, path);
     let (journal, recovery) = journal::open(Arc::new(OsDisk), options, clock.clone())
         .map_err(|error| StartError::Refused(format!("data_dir: {error}")))?;
     let greeting = Greeting {
@@ -285,6 +303,9 @@ fn build(
     let aggregator = aggregate::spawn(source, past, clock.clone(), settings, store, peers, sink)
         .map_err(|error| StartError::Failed(error.to_string()))?;
     let views = aggregator.views();
+    let drain = mongo
+        .as_ref()
+        .map(|mongo| draining::start(config, path, &node, mongo, &journal, &views, clock));
     let normaliser = Arc::new(normaliser);
     let read_side = Windows { views: views.clone(), normaliser: Arc::clone(&normaliser) };
     hub.attach(Arc::new(read_side));
@@ -300,6 +321,7 @@ fn build(
         journal,
         mongo,
         views,
+        drain,
         hub,
         clock: clock.clone(),
         normaliser,

@@ -130,9 +130,8 @@ pub(super) const LIVE: [&str; 10] = [
     "metrics.public",
 ];
 
-/// Limits that do not take effect: ticks are counted under the first, the journal is opened with
-/// the second.
-pub(super) const FIXED_LIMITS: [&str; 2] = ["limits.routes", "limits.spool_bytes"];
+/// Limits that do not take effect: ticks are counted under them.
+pub(super) const FIXED_LIMITS: [&str; 1] = ["limits.routes"];
 
 /// Keys that say whose tokens are good.
 pub(super) const ABOUT_KEYS: [&str; 5] =
@@ -191,7 +190,7 @@ sections! {
         /// embedded: in the data directory. mongodb: shared, with the journal in front of it.
         kind: Word<StoreKind> = "embedded" flag "store" "embedded|mongodb";
         /// How long changes of one aggregate gather before they are written to MongoDB, ms.
-        debounce_ms: Count = "800" [0..=60_000] later "MongoDB";
+        debounce_ms: Count = "800" [0..=60_000];
     }
 
     /// The shared store.
@@ -276,8 +275,8 @@ sections! {
         views: Count = "64" [0..=10_000];
         /// Routes a tick tells apart. The rest is counted under other routes.
         routes: Count = "20000" [1..=1_000_000];
-        /// The journal on disk while a shared store is away. Past it: 503 spool_full.
-        spool_bytes: Bytes = "8 GiB" [64 * MIB..=1024 * TIB] later "MongoDB";
+        /// Events that wait in the journal for a shared store. Past it: 503 spool_full.
+        spool_bytes: Bytes = "8 GiB" [MIB..=1024 * TIB];
     }
 
     /// How an event's age is judged.

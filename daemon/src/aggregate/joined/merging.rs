@@ -30,12 +30,11 @@ impl Joined {
         if self.parts.get(&tick).is_some_and(|parts| !parts.is_news(&node, revision)) {
             return;
         }
-        let bytes = summary.heap_bytes();
-        while self.heard_bytes + bytes > self.heard_bytes_max {
-            if !self.settle_oldest() || tick <= self.settled {
-                self.refused += 1;
-                return;
-            }
+        let bytes = bytes_of(&summary);
+        while self.heard_bytes + bytes > self.bytes_kept && self.settle_oldest() {}
+        if tick <= self.settled || self.heard_bytes + bytes > self.bytes_max {
+            self.refused += 1;
+            return;
         }
         let parts = self.parts.entry(tick).or_default();
         if !parts.has_room_for(&node, NODES_MAX) {
@@ -122,4 +121,10 @@ impl Joined {
         self.settled = self.settled.max(tick);
         true
     }
+}
+
+/// Memory a summary takes, about: sketches of few are small.
+fn bytes_of(summary: &TickSummary) -> usize {
+    let sketches = (summary.totals.events as usize).saturating_mul(40).min(12 * 1024);
+    summary.routes.heap_bytes() + sketches + 1024
 }

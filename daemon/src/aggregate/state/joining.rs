@@ -9,6 +9,7 @@ use pulseboard::wire::server::Nodes;
 use super::{FRAMES_KEPT, Histories, State};
 use crate::aggregate::joined::{Beginning, Joined, SETTLE_SECS};
 use crate::aggregate::peers::{Counted, Heard};
+use crate::aggregate::rounds::Round;
 use crate::aggregate::{TickFrame, WindowFrame};
 use pulseboard::window::{Point, Ticks};
 
@@ -63,10 +64,11 @@ impl State {
         self.joined.as_ref().map(|joined| joined.told_upto)
     }
 
-    /// Ticks `first` to `upto` are over and this node was up. Gives what changed since the last time,
+    /// Ticks from `first` on are over and this node was up. Gives what changed since the last time,
     /// to be told to the peers; it is what the next frame counts of this node, so that all show the
     /// same. What comes after it is a correction with all of them.
-    pub(crate) fn tell(&mut self, first: i64, upto: i64) -> Vec<Counted> {
+    pub(crate) fn tell(&mut self, first: i64, round: Round) -> Vec<Counted> {
+        let Round { upto, since } = round;
         let Some(joined) = &mut self.joined else { return Vec::new() };
         for tick in first.max(joined.told_upto + 1)..=upto {
             joined.untold.insert(tick);
@@ -76,8 +78,8 @@ impl State {
             }
         }
         joined.told_upto = joined.told_upto.max(upto);
-        let later = joined.untold.split_off(&(upto + 1));
-        let untold = std::mem::replace(&mut joined.untold, later);
+        let mut untold = joined.untold.split_off(&since);
+        joined.untold.extend(untold.split_off(&(upto + 1)));
         let mut counted = Vec::with_capacity(untold.len());
         for tick in untold {
             let own = self.ticks.get(tick).filter(|_| tick > self.final_upto).map(Arc::clone);
@@ -112,6 +114,12 @@ impl State {
     /// What was heard and not taken in, since start, and bytes that are held of what was.
     pub(crate) fn heard_stats(&self) -> (u64, usize) {
         self.joined.as_ref().map_or((0, 0), |joined| (joined.refused, joined.heard_bytes()))
+    }
+
+    /// What is joined.
+    #[cfg(test)]
+    pub(crate) fn joined_for_test(&mut self) -> &mut Joined {
+        self.joined.as_mut().expect("the test has peers")
     }
 
     /// This node counts a tick anew: it is to be told again.

@@ -4,11 +4,15 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use pulseboard::event::{EventBatch, Row};
 use pulseboard::filter::Filter;
 use pulseboard::route::Normaliser;
+use pulseboard::tick::{Names, Sample, TickSummary};
 use pulseboard::window::RouteSort;
 use pulseboard::wire::server::{Aggregate, History, Nodes};
 use tempfile::TempDir;
+
+use crate::aggregate::{Counted, Heard};
 
 use super::bus::{Bus, Fate};
 use super::harness::{Aggregator, Event, Log, START};
@@ -95,7 +99,7 @@ fn assert_same(cluster: &Cluster, from: i64) {
             assert_eq!(alone(got), alone(want), "{window} on {nth}");
             let history = |of: &Aggregator| of.views.history(window, Some(from - 1)).unwrap();
             let (got, want) = (history(node).history, history(&cluster.whole).history);
-            assert_eq!(columns(&got), columns(&want), "{window} on {nth}");
+            assert_eq!(difference(&got, &want), None, "{window} on {nth}");
             for tick in from..=head {
                 let got = node.views.at(window, tick).map(|at| alone(&at));
                 let want = whole.at(window, tick).map(|at| alone(&at));
@@ -109,7 +113,13 @@ fn assert_same(cluster: &Cluster, from: i64) {
     }
 }
 
-/// One line for each tick, so that a difference is found.
+/// The first tick that two histories say different things of.
+fn difference(one: &History, other: &History) -> Option<(String, String)> {
+    assert_eq!((one.tick.first(), one.tick.len()), (other.tick.first(), other.tick.len()));
+    columns(one).into_iter().zip(columns(other)).find(|(one, other)| one != other)
+}
+
+/// One line for each tick.
 fn columns(history: &History) -> Vec<String> {
     let line = |nth: usize| {
         let class = |name: &str| history.status_classes.get(name).and_then(|column| column[nth]);
@@ -294,15 +304,62 @@ fn what_is_too_old_too_new_or_from_too_many_is_refused_and_counted() {
     cluster.run_ticks(3);
     let head = cluster.whole.views.latest().tick;
     let mut state = cluster.nodes[0].shared.state.lock();
-    let heard = |tick: i64, node: usize| crate::aggregate::Heard {
+    let heard = |tick: i64, node: usize| Heard {
         node: format!("{node}").into(),
-        counted: crate::aggregate::Counted { tick, revision: 1, summary: Arc::default() },
+        counted: Counted { tick, revision: 1, summary: Arc::default() },
     };
     state.hear(vec![heard(head - 400, 1), heard(head + 60, 1), heard(head, 1)], head);
     assert_eq!(state.heard_stats().0, 2);
     state.hear((1..100).map(|node| heard(head, node)).collect(), head);
     assert_eq!(state.heard_stats().0, 2 + 99 - 63);
     assert_eq!(state.nodes_at(head).reporting, 64);
+}
+
+#[test]
+fn what_peers_said_is_let_go_of_early_when_there_is_much_and_refused_when_there_is_too_much() {
+    let mut cluster = Cluster::of(1);
+    cluster.run_ticks(400);
+    let head = cluster.whole.views.latest().tick;
+    let mut state = cluster.nodes[0].shared.state.lock();
+    let heard = |tick: i64, node: usize, summary: &Arc<TickSummary>| Heard {
+        node: format!("{node}").into(),
+        counted: Counted { tick, revision: 1, summary: Arc::clone(summary) },
+    };
+    let mut small = TickSummary::default();
+    small.totals.events = 1_000;
+    let small = Arc::new(small);
+    let old: Vec<_> = (head - 290..head).flat_map(|tick| (0..63).map(move |n| (tick, n))).collect();
+    state.hear(old.iter().map(|(tick, node)| heard(*tick, *node, &small)).collect(), head);
+    let (refused, bytes) = state.heard_stats();
+    assert_eq!(refused, 0, "they settle with what they have");
+    assert!(bytes <= 128 << 20, "{bytes}");
+    assert_eq!(state.nodes_at(head - 1).reporting, 64);
+    state.hear(vec![heard(head - 289, 61, &small)], head);
+    assert_eq!(state.heard_stats().0, 1, "this one has settled");
+    // Ticks that are not final keep theirs, up to the bound.
+    let mut large = TickSummary::default();
+    let mut names = Names::default();
+    for route in 0..20_000u32 {
+        let mut batch = EventBatch::default();
+        let row = Row { route: batch.add_text(&format!("/{route}")), ..Row::default() };
+        batch.push(row);
+        large.add(&Sample::from(batch.get(0)), &mut names, usize::MAX);
+    }
+    let large = Arc::new(large);
+    let open: Vec<_> =
+        (head - 60..=head).flat_map(|tick| (0..60).map(move |n| (tick, n))).collect();
+    let again = |(tick, node): &(i64, usize)| {
+        let mut heard = heard(*tick, *node, &large);
+        heard.counted.revision = 2;
+        heard
+    };
+    let state = &mut *state;
+    let joined = state.joined_for_test();
+    for heard in open.iter().map(again) {
+        joined.hear(heard, head);
+    }
+    let (refused, bytes) = state.heard_stats();
+    assert!(refused > 1 && bytes <= 2 << 30, "{refused} {bytes}");
 }
 
 #[test]
@@ -361,7 +418,7 @@ fn a_view_watched_on_one_instance_is_counted_on_all_and_joined() {
         let since = Some(frame.tick - 300);
         let history = watch.history_until(window, since, frame.tick).unwrap().history;
         let whole = want.history_until(window, since, frame.tick).unwrap().history;
-        assert_eq!(columns(&history), columns(&whole), "{window}");
+        assert_eq!(difference(&history, &whole), None, "{window}");
         let asked = |of: &Aggregator| {
             let through = of.views.through(&one);
             let at = through.at(window, frame.tick - 30).unwrap();

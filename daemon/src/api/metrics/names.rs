@@ -154,8 +154,35 @@ pub const METRICS: &[Metric] = &[
         "Since the oldest event held arrived; 0 without any.",
     ),
     // Counting and the store.
-    now("pulseboard_store_lag_events", "Acknowledged events not counted yet."),
-    now("pulseboard_store_lag_seconds", "Age of the oldest event not counted yet."),
+    now("pulseboard_store_lag_events", "Acknowledged events not counted, or not in MongoDB yet."),
+    now("pulseboard_store_lag_bytes", "Bytes in the journal that wait for MongoDB."),
+    now(
+        "pulseboard_store_lag_seconds",
+        "Age of the oldest event that is not counted, or not in MongoDB yet.",
+    ),
+    times("pulseboard_store_write_seconds", "Time one batch of events takes to MongoDB."),
+    labelled(
+        counted("pulseboard_store_writes_total", "Batches MongoDB took."),
+        "what",
+        &["events", "aggregates"],
+    ),
+    labelled(
+        counted(
+            "pulseboard_store_duplicates_total",
+            "Events that were in MongoDB already: from an earlier attempt, or as another event.",
+        ),
+        "of",
+        &["own", "foreign"],
+    ),
+    counted(
+        "pulseboard_store_set_aside_total",
+        "Events MongoDB refused while it took others; they are in set-aside.bson.",
+    ),
+    now(
+        "pulseboard_store_recounts_waiting",
+        "Aggregates to be counted from MongoDB's events, where one was there already.",
+    ),
+    counted("pulseboard_store_recounts_total", "Aggregates counted from MongoDB's events."),
     times("pulseboard_store_query_seconds", "Time of REST queries."),
     now("pulseboard_store_commit_seconds", "Time the store's last commit took."),
     // Frames and sockets.
@@ -167,7 +194,13 @@ pub const METRICS: &[Metric] = &[
     now("pulseboard_sockets", "Open sockets."),
     counted("pulseboard_frames_sent_total", "Frames sent to sockets."),
     counted("pulseboard_frames_lagged_total", "Ticks merged for sockets that lagged."),
-    now("pulseboard_nodes_reporting", "Instances in the numbers."),
+    now("pulseboard_nodes_reporting", "Instances in the numbers of the newest frame."),
+    now("pulseboard_nodes_expected", "Instances there are, this one too."),
+    now("pulseboard_heard_bytes", "Memory of what other instances said they counted."),
+    counted(
+        "pulseboard_heard_refused_total",
+        "Ticks of other instances not joined: too old, too far ahead, or too many.",
+    ),
     // Health.
     now("pulseboard_ready", "1 when events are taken, as /health/ready says; else 0."),
     labelled(

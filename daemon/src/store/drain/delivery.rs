@@ -1,0 +1,200 @@
+//! One batch on its way to the store: sent again until every document in it is there, or is set
+//! aside because the store takes others and not it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mongodb::bson::RawDocumentBuf;
+use tokio::sync::watch;
+
+use super::Shared;
+use super::board::{add, get};
+use super::lease::{Permit, permitted};
+use super::puller::Batch;
+use super::sink::{Answer, Failure, Unfit};
+
+/// The first and the longest pause after a failure.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// A document that was refused this often while others were taken is set aside.
+const ATTEMPTS: u32 = 3;
+/// The same, where the code is not one about the document itself.
+const ATTEMPTS_OTHER: u32 = 20;
+/// Codes that say a document can never be taken: not BSON, too large.
+const NEVER: [i32; 2] = [22, 10_334];
+/// Codes about the document itself: values, types, names of fields, keys, validation.
+const ABOUT_IT: [i32; 10] = [2, 9, 14, 52, 55, 56, 57, 121, 11_000, 17_280];
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Delivered {
+    pub from_seq: u64,
+    pub end_seq: u64,
+    pub bytes: usize,
+    /// Ticks of events that were there already as others' or as older ones: what was counted of
+    /// them is too much.
+    pub foreign: Vec<i64>,
+}
+
+/// Delivers a batch. Never gives up, and never sends while nothing may be written.
+pub(super) async fn deliver(
+    shared: Arc<Shared>,
+    mut permit: watch::Receiver<Permit>,
+    batch: Batch,
+) -> Delivered {
+    let mut delivery = Delivery {
+        shared,
+        refusals: HashMap::new(),
+        foreign: Vec::new(),
+        pause: PAUSE.0,
+        documents: Arc::clone(&batch.documents),
+        places: batch.places,
+    };
+    // Parts to be sent, each a list of places in the batch.
+    let mut parts = vec![(0..batch.documents.len() as u32).collect::<Vec<_>>()];
+    while let Some(part) = parts.pop() {
+        if part.is_empty() {
+            continue;
+        }
+        permitted(&mut permit).await;
+        parts.extend(delivery.send(part).await);
+    }
+    Delivered {
+        from_seq: batch.from_seq,
+        end_seq: batch.end_seq,
+        bytes: batch.bytes,
+        foreign: delivery.foreign,
+    }
+}
+
+struct Delivery {
+    shared: Arc<Shared>,
+    documents: Arc<Vec<RawDocumentBuf>>,
+    places: Vec<(u64, i64)>,
+    /// How often a document was refused, and how many others had been taken at the first time.
+    refusals: HashMap<u32, (u32, u64)>,
+    foreign: Vec<i64>,
+    pause: Duration,
+}
+
+impl Delivery {
+    /// Sends a part; gives what is to be sent again.
+    async fn send(&mut self, part: Vec<u32>) -> Vec<Vec<u32>> {
+        let started = self.shared.clock.elapsed();
+        let insert = self.shared.sink.insert(Arc::clone(&self.documents), part.clone());
+        let answer = self.shared.calls.run(insert).await;
+        let took = self.shared.clock.elapsed().saturating_sub(started);
+        let answered = match answer {
+            Ok(answer) => self.sort_out(&part, answer).await,
+            Err(failure) => Err(failure),
+        };
+        metrics::histogram!("pulseboard_store_write_seconds").record(took.as_secs_f64());
+        match answered {
+            Ok(again) if again.is_empty() => {
+                add(&self.shared.board.event_batches, 1);
+                self.shared.succeeded();
+                self.pause = PAUSE.0;
+                Vec::new()
+            }
+            Ok(again) => {
+                self.rest().await;
+                vec![again]
+            }
+            Err(Failure::Malformed(_)) if part.len() > 1 => {
+                let (first, second) = part.split_at(part.len() / 2);
+                vec![second.to_vec(), first.to_vec()]
+            }
+            Err(Failure::Malformed(message)) => {
+                let unfit = Unfit { index: part[0], code: NEVER[0], message };
+                let again = self.refused(vec![unfit]).await;
+                if again.is_empty() { Vec::new() } else { vec![again] }
+            }
+            Err(failure) => {
+                self.shared.failed(&failure);
+                self.rest().await;
+                vec![part]
+            }
+        }
+    }
+
+    /// Looks at what was there already and at what was refused; gives what is to be sent again.
+    async fn sort_out(&mut self, part: &[u32], answer: Answer) -> Result<Vec<u32>, Failure> {
+        let taken = part.len() - answer.duplicates.len() - answer.unfit.len();
+        let mut again = self.look_up(&answer.duplicates).await?;
+        add(&self.shared.board.accepted, (taken + answer.duplicates.len()) as u64);
+        again.extend(self.refused(answer.unfit).await);
+        Ok(again)
+    }
+
+    /// Tells our own earlier attempts from others' events. One that is gone by now is sent again.
+    async fn look_up(&mut self, duplicates: &[u32]) -> Result<Vec<u32>, Failure> {
+        if duplicates.is_empty() {
+            return Ok(Vec::new());
+        }
+        let id = |index: u32| self.documents[index as usize].get_str("_id").unwrap_or_default();
+        let ids = duplicates.iter().map(|index| id(*index).to_owned()).collect();
+        let owners = self.shared.calls.run(self.shared.sink.owners(ids)).await?;
+        let mut again = Vec::new();
+        let (mut own, mut foreign) = (0, Vec::new());
+        for index in duplicates {
+            let (seq, tick) = self.places[*index as usize];
+            match owners.get(id(*index)) {
+                Some(owner) if *owner.node == *self.shared.settings.node && owner.seq == seq => {
+                    own += 1;
+                }
+                Some(_) => foreign.push(tick),
+                None => again.push(*index),
+            }
+        }
+        add(&self.shared.board.own_duplicates, own);
+        add(&self.shared.board.foreign_duplicates, foreign.len() as u64);
+        self.foreign.append(&mut foreign);
+        Ok(again)
+    }
+
+    /// Sets aside what will not be taken; gives what is to be sent again.
+    async fn refused(&mut self, unfit: Vec<Unfit>) -> Vec<u32> {
+        let mut again = Vec::new();
+        for Unfit { index, code, message } in unfit {
+            let accepted = get(&self.shared.board.accepted);
+            let (attempts, then) = self.refusals.entry(index).or_insert((0, accepted));
+            *attempts += 1;
+            let others_are_taken = accepted > *then;
+            let enough = if ABOUT_IT.contains(&code) { ATTEMPTS } else { ATTEMPTS_OTHER };
+            let hopeless = NEVER.contains(&code) || (*attempts >= enough && others_are_taken);
+            if !(hopeless && self.set_aside(index, code, &message).await) {
+                self.shared.failed(&Failure::Refused(message));
+                again.push(index);
+            }
+        }
+        again
+    }
+
+    async fn set_aside(&self, index: u32, code: i32, message: &str) -> bool {
+        let (aside, documents) = (self.shared.aside.clone(), Arc::clone(&self.documents));
+        let put = move || aside.put(documents[index as usize].as_bytes());
+        let put = tokio::task::spawn_blocking(put).await;
+        match put.map_err(std::io::Error::other).flatten() {
+            Ok(()) => {
+                add(&self.shared.board.set_aside, 1);
+                tracing::error!(
+                    seq = self.places[index as usize].0,
+                    code,
+                    file = %self.shared.aside.path().display(),
+                    "MongoDB refuses an event and takes others; it is set aside: {message}"
+                );
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "an event MongoDB refuses cannot be set aside; draining waits");
+                false
+            }
+        }
+    }
+
+    async fn rest(&mut self) {
+        let jitter = 0.75 + rand::random::<f64>() / 2.0;
+        tokio::time::sleep(self.pause.mul_f64(jitter)).await;
+        self.pause = (self.pause * 2).min(PAUSE.1);
+    }
+}
