@@ -325,9 +325,11 @@ impl Drain {
     pub async fn stop(&self, within: Duration) -> u64 {
         let Some(mut tasks) = self.0.tasks.lock().take() else { return self.0.shared.lag_events() };
         // Ends by itself when everything is drained.
-        let _ = tokio::time::timeout(within, &mut tasks.events).await;
+        let all_drained = tokio::time::timeout(within, &mut tasks.events).await.is_ok();
         let _ = self.0.stop.send(true);
-        let _ = tasks.events.await;
+        if !all_drained {
+            let _ = tasks.events.await;
+        }
         let _ = tokio::time::timeout(PARTING, tasks.aggregates).await;
         self.0.shared.keep().await;
         let _ = self.0.part.send(true);
