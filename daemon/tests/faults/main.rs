@@ -37,8 +37,8 @@ fn round(seed: u64, fault: Fault, daemons: usize, over_mongod: bool) {
     let mut world = World::start(fault, daemons, over_mongod);
     let mut shape = Shape::of(seed);
     if fault == Fault::MongodLongAway {
-        // Enough for journals to fill.
-        shape = Shape { padding: 4_000, batch: 300, pace: Duration::ZERO, ..shape };
+        // Enough for journals to fill, in messages that sockets take.
+        shape = Shape { padding: 4_000, batch: 150, pace: Duration::ZERO, ..shape };
     }
     let load = Load::start(world.cluster.addresses(), shape);
     load.wait_for_more(random.random_range(100..1_000));
