@@ -7,7 +7,12 @@ import { briefOf, spoken, standingOf } from "../state/standing";
 export function Instances() {
   const { instances, missing } = standingOf(useDashboard());
   if (instances === undefined) return null;
-  return <span className={missing ? "instances missing" : "instances"}>{instances}</span>;
+  return (
+    <span className={missing ? "instances missing" : "instances"}>
+      {instances}
+      {instances !== "alone" && <span className="word"> instances</span>}
+    </span>
+  );
 }
 
 /** Each opens the panel that says more; on a wall there are no controls. */
@@ -40,9 +45,10 @@ export function Notices({ onSystem }: { onSystem?: () => void }) {
 
 /** The same for a screen reader: told when the words change, not when a number does. */
 export function NoticesSaid() {
+  const said = spoken(standingOf(useDashboard()));
   return (
     <span className="hidden" role="status">
-      {spoken(standingOf(useDashboard()))}
+      {said !== "" && <span>{said}</span>}
     </span>
   );
 }

@@ -3,7 +3,7 @@
 import { useEffect, useState } from "react";
 import { type Group, groupsOf, type Readings } from "../state/figures";
 import { useDashboard, useSession } from "../state/hooks";
-import { briefOf, standingOf } from "../state/standing";
+import { briefOf, inWords, standingOf } from "../state/standing";
 import { Dialog } from "./Dialog";
 
 const EVERY_MS = 2_000;
@@ -18,7 +18,7 @@ export function System({ open, onClose }: { open: boolean; onClose: () => void }
   return (
     <Dialog name="system" title="System" open={open} onClose={onClose}>
       {notices.length === 0 ? (
-        <p>{instances ? `All is well: ${instances} report.` : "All is well."}</p>
+        <p>{instances ? `All is well: ${inWords(instances)} report.` : "All is well."}</p>
       ) : (
         <ul>
           {notices.map((notice) => (

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { bytes, groupsOf, growth, seconds, total } from "./figures";
 
-const standing = { instances: "2 of 3 instances", missing: true, notices: [] };
+const standing = { instances: "2 of 3", missing: true, notices: [] };
 
 test("labels are added up, and longer names are other metrics", () => {
   const metrics = { n: 1, n_more: 50, 'n{of="a"}': 2, 'n{of="b"}': 3 };

@@ -109,7 +109,7 @@ export function groupsOf(readings: Readings, { instances, notices }: Standing): 
         ["queries", timed("store_query_seconds")],
       ),
     },
-    { name: "instances", rows: rows(["in the numbers", instances?.replace(" instances", ""), "cluster"]) },
+    { name: "instances", rows: rows(["in the numbers", instances, "cluster"]) },
     {
       name: "events in",
       rows: rows(

@@ -27,16 +27,16 @@ test("one of one is not worth a word, and several are counted", () => {
   expect(standingOf(greeted).instances).toBeUndefined();
   expect(standingOf(at(greeted, {})).instances).toBeUndefined();
   const two = standingOf(at(greeted, { nodes: { reporting: 2, expected: 3 } }));
-  expect([two.instances, two.missing]).toEqual(["2 of 3 instances", true]);
+  expect([two.instances, two.missing]).toEqual(["2 of 3", true]);
   const all = standingOf(at(greeted, { nodes: { reporting: 3, expected: 3 } }));
-  expect([all.instances, all.missing]).toEqual(["3 of 3 instances", false]);
+  expect([all.instances, all.missing]).toEqual(["3 of 3", false]);
 });
 
 test("one that lost the others says so in the place where they were counted", () => {
   const several = at(greeted, { nodes: { reporting: 3, expected: 3 } });
   const one = { nodes: { reporting: 1, expected: 1 } };
   expect(standingOf(at(several, { ...one, notices: [cluster] })).instances).toBe("alone");
-  expect(standingOf(at(several, one)).instances).toBe("1 of 1 instances");
+  expect(standingOf(at(several, one)).instances).toBe("1 of 1");
   expect(standingOf(at(greeted, { ...one, notices: [cluster] })).instances).toBeUndefined();
 });
 
@@ -59,9 +59,9 @@ test("REST brings the same", () => {
 });
 
 test("a screen reader hears words, not numbers that count on", () => {
-  const missing = { instances: "2 of 3 instances", missing: true };
+  const missing = { instances: "2 of 3", missing: true };
   const say = (brief: string) => spoken({ ...missing, notices: [{ ...store, brief }] });
   expect(say("MongoDB away, 48 k events wait")).toBe("2 of 3 instances; MongoDB away, events wait");
   expect(say("MongoDB away, 9 events wait")).toBe(say("MongoDB away, 120 M events wait"));
-  expect(spoken({ instances: "3 of 3 instances", missing: false, notices: [] })).toBe("");
+  expect(spoken({ instances: "3 of 3", missing: false, notices: [] })).toBe("");
 });

@@ -5,7 +5,7 @@ import type { Nodes, Notice } from "../wire/types";
 import { chosenRoom, isCurrent, type State } from "./state";
 
 export interface Standing {
-  /** `2 of 3 instances`; nothing where there was never more than one. */
+  /** `2 of 3`, `alone`; nothing where there was never more than one. */
   instances: string | undefined;
   /** Whether instances are missing. */
   missing: boolean;
@@ -26,7 +26,12 @@ function instancesOf(nodes: Nodes, notices: Notice[], clustered: boolean) {
   if (expected <= 1 && !clustered) return { instances: undefined, missing: false };
   if (expected <= 1 && notices.some(({ check }) => check === "cluster"))
     return { instances: "alone", missing: true };
-  return { instances: `${reporting} of ${expected} instances`, missing: reporting < expected };
+  return { instances: `${reporting} of ${expected}`, missing: reporting < expected };
+}
+
+/** `2 of 3 instances`, `alone`. */
+export function inWords(instances: string): string {
+  return instances === "alone" ? instances : `${instances} instances`;
 }
 
 /** A notice's few words, with the sign that goes with its colour. */
@@ -39,5 +44,5 @@ export function spoken({ instances, missing, notices }: Standing): string {
   const briefs = notices.map(({ brief, check }) =>
     (brief || check).replace(/\s*\d[\d.,]*( [kMG])?\s*/g, " "),
   );
-  return [...(missing && instances ? [instances] : []), ...briefs].join("; ");
+  return [...(missing && instances ? [inWords(instances)] : []), ...briefs].join("; ");
 }
