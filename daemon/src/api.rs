@@ -39,6 +39,7 @@ use self::query::Parameters;
 use crate::aggregate::Views;
 use crate::broadcast::Hub;
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::gate::Caller;
 use crate::ingest::Ingest;
 use crate::ingest::dedupe::Dedupe;
@@ -66,6 +67,8 @@ pub struct Stages {
     pub drain: Option<Drain>,
     /// Sockets.
     pub hub: Arc<Hub>,
+    /// The other instances, where there can be any.
+    pub cluster: Option<Cluster>,
     /// The time.
     pub clock: Clock,
     /// How routes are normalised, in filters too.

@@ -7,6 +7,7 @@
 
 mod alive;
 mod changes;
+mod clustering;
 pub mod data_dir;
 mod draining;
 mod edge;
@@ -70,6 +71,7 @@ impl StartError {
 pub fn check(loaded: &Loaded) -> Result<Option<String>, ConfigError> {
     loaded.may_start()?;
     keys::configured(loaded)?;
+    clustering::check(loaded)?;
     shared_store::settings(loaded)?;
     Ok(keys::warning(loaded))
 }

@@ -79,6 +79,8 @@ const STAGES: &[(&str, &[&str])] = &[
             "auth",
             "broadcast",
             "clock",
+            // How it stands is part of readiness and metrics.
+            "cluster",
             "gate",
             "ingest",
             "journal",

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Stages;
 use crate::clock::Status as ClockStatus;
+use crate::cluster::{Cluster, Status};
 use crate::store::drain::{self, Drain};
 use crate::store::mongodb::{Mongo, State};
 
@@ -91,6 +92,16 @@ impl Check {
     }
 }
 
+impl From<Status> for Check {
+    fn from(status: Status) -> Self {
+        if status.is_ok {
+            Self::ok(status.detail)
+        } else {
+            Self::degraded(status.brief, status.detail)
+        }
+    }
+}
+
 impl Readiness {
     /// Whether events can be taken now.
     pub fn takes_events(&self) -> bool {
@@ -154,10 +165,15 @@ pub fn readiness(stages: &Stages) -> Readiness {
     } else {
         Check::ok(behind)
     };
-    let cluster = Check::ok("one instance");
-    let clock = match stages.clock.status() {
-        ClockStatus::Ok => Check::ok("wall and monotonic time agree"),
-        ClockStatus::Skewed { behind_ms } => {
+    let cluster = match &stages.cluster {
+        None => Check::ok("one instance"),
+        Some(cluster) => cluster.status().into(),
+    };
+    let against_others = stages.cluster.as_ref().and_then(Cluster::clock_status);
+    let clock = match (stages.clock.status(), against_others) {
+        (ClockStatus::Ok, None) => Check::ok("wall and monotonic time agree"),
+        (ClockStatus::Ok, Some(differs)) => differs.into(),
+        (ClockStatus::Skewed { behind_ms }, _) => {
             let secs = behind_ms / 1_000;
             let detail =
                 format!("skewed: the wall clock jumped back by {secs} s; monotonic time is kept");

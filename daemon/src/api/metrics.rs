@@ -18,6 +18,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use self::requests::Requests;
 use super::{Stages, accept, health};
+use crate::cluster::Cluster;
 use crate::store::drain::Drain;
 
 /// The recorder's read side.
@@ -64,6 +65,7 @@ impl Metrics {
         about_the_journal(stages);
         about_the_store(stages);
         about_frames(stages);
+        about_the_cluster(stages);
         about_health(stages);
         let mut text = self.handle.render();
         process::render_cpu(&mut text);
@@ -157,6 +159,25 @@ fn about_frames(stages: &Stages) {
     gauge!("pulseboard_nodes_expected").set(nodes.map_or(1.0, |nodes| nodes.expected.into()));
     gauge!("pulseboard_heard_bytes").set(views.heard_bytes as f64);
     counter!("pulseboard_heard_refused_total").absolute(views.heard_refused);
+}
+
+fn about_the_cluster(stages: &Stages) {
+    let stats = stages.cluster.as_ref().map(Cluster::stats).unwrap_or_default();
+    gauge!("pulseboard_cluster_up").set(if stats.is_up { 1.0 } else { 0.0 });
+    gauge!("pulseboard_cluster_clock_offset_seconds").set(stats.ahead_ms as f64 / 1_000.0);
+    counter!("pulseboard_cluster_ticks_sent_total").absolute(stats.sent);
+    counter!("pulseboard_cluster_ticks_received_total").absolute(stats.received);
+    counter!("pulseboard_cluster_ticks_filled_total").absolute(stats.filled);
+    counter!("pulseboard_cluster_ticks_dropped_total").absolute(stats.dropped);
+    counter!("pulseboard_cluster_gaps_total").absolute(stats.gaps);
+    for (reason, count) in [
+        ("newer", stats.refused_newer),
+        ("damaged", stats.refused_damaged),
+        ("future", stats.refused_future),
+        ("full", stats.refused_full),
+    ] {
+        counter!("pulseboard_cluster_refused_total", "reason" => reason).absolute(count);
+    }
 }
 
 fn about_health(stages: &Stages) {

@@ -14,6 +14,7 @@ use pulseboard::route::Normaliser;
 
 use super::StartError;
 use super::changes::Changes;
+use super::clustering;
 use super::data_dir::DataDir;
 use super::draining;
 use super::edge;
@@ -24,7 +25,7 @@ use super::node::Node;
 use super::notices::Notices;
 use super::watchdog::Pulse;
 use super::wiring::{self, Counted, Log, Publisher, Sockets, Windows};
-use crate::aggregate::{self, Board, window_name};
+use crate::aggregate::{self, Board, Peers, window_name};
 use crate::api::metrics::Metrics;
 use crate::api::{self, Stages};
 use crate::auth::Authority;
@@ -211,6 +212,7 @@ impl Running {
     /// Syncs the journal, counts what is left and commits it; then brings over to the shared store
     /// what can be brought in a short while.
     pub(super) async fn drain(self) -> Kept {
+        let cluster = self.stages.cluster.clone();
         let drain = self.stages.drain.clone();
         let drained = tokio::task::spawn_blocking(move || {
             let events = self.stages.journal.stats().events;
@@ -219,6 +221,10 @@ impl Running {
             Kept { events }
         });
         let kept = drained.await.unwrap_or(Kept { events: 0 });
+        // The peers are told the last ticks before this instance leaves them.
+        if let Some(cluster) = cluster {
+            cluster.stop().await;
+        }
         if let Some(drain) = drain {
             match drain.stop(DRAIN_WITHIN).await {
                 0 => tracing::info!("every event is in MongoDB"),
@@ -299,14 +305,18 @@ fn build(
     let source = Counted(journal.tail(store.applied_seq() + 1));
     let past = Arc::new(wiring::Kept(journal.clone()));
     let sink = Arc::new(Sockets { hub: Arc::clone(&hub), clock: clock.clone() });
-    let peers = Arc::new(());
+    let normaliser = Arc::new(normaliser);
+    let cluster = clustering::start(config, &node, &normaliser, clock)?;
+    let peers: Arc<dyn Peers> = match &cluster {
+        Some(cluster) => Arc::new(cluster.clone()),
+        None => Arc::new(()),
+    };
     let aggregator = aggregate::spawn(source, past, clock.clone(), settings, store, peers, sink)
         .map_err(|error| StartError::Failed(error.to_string()))?;
     let views = aggregator.views();
     let drain = mongo
         .as_ref()
         .map(|mongo| draining::start(config, path, &node, mongo, &journal, &views, clock));
-    let normaliser = Arc::new(normaliser);
     let read_side = Windows { views: views.clone(), normaliser: Arc::clone(&normaliser) };
     hub.attach(Arc::new(read_side));
 
@@ -323,6 +333,7 @@ fn build(
         views,
         drain,
         hub,
+        cluster,
         clock: clock.clone(),
         normaliser,
         origins: gate.origins.clone(),

@@ -149,7 +149,13 @@ impl Reach {
             });
         }
         let opened = client.get_multiplexed_async_connection_with_config(&config).await;
-        opened.map_err(|error| self.problem(&error))
+        opened.map_err(|error| match self.problem(&error) {
+            // A server that does not speak it waits for the rest of a command.
+            Problem::Down(why) if self.address.tls && error.is_timeout() => {
+                Problem::Down(format!("{why} in TLS"))
+            }
+            problem => problem,
+        })
     }
 
     async fn cluster(&self) -> Result<ClusterConnection, Problem> {
@@ -199,7 +205,7 @@ impl Connection {
             Self::Cluster(connection) => {
                 let asked = commands.iter().map(|command| {
                     let mut connection = connection.clone();
-                    async move { connection.req_packed_command(command).await }
+                    async move { connection.req_packed_command(command).await?.extract_error() }
                 });
                 let mut answers = futures_util::future::join_all(asked).await;
                 // Nothing went through: it is not one node that is away.

@@ -10,6 +10,9 @@ use super::address::{Address, Kind};
 /// The oldest server that does: RESP3 and access lists came with it.
 pub(super) const VERSION_MIN: &str = "6.0";
 
+const PASSWORD: &str = "Redis demands a password; write it into the address, as in \
+                        redis://:PASSWORD@HOST, or better into the file of cluster.redis_url_file";
+
 /// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Problem {
@@ -39,13 +42,8 @@ impl Problem {
                 "Redis {VERSION_MIN} or later is needed; this one is older"
             ));
         }
-        if has("NOAUTH") || has("WITHOUT ANY PASSWORD CONFIGURED") {
-            return Self::refused(if has("WITHOUT ANY PASSWORD") {
-                "Redis knows no password and is given one; leave it out of the address"
-            } else {
-                "Redis demands a password; write it into the address, as in \
-                 redis://:PASSWORD@HOST, or better into the file of cluster.redis_url_file"
-            });
+        if has("NOAUTH") {
+            return Self::refused(PASSWORD);
         }
         if has("WRONGPASS") || has("INVALID PASSWORD") {
             return Self::refused("Redis does not take this user name and password");
@@ -54,8 +52,7 @@ impl Problem {
             return Self::refused(if address.has_password() {
                 "Redis does not take this user name and password"
             } else {
-                "Redis demands a password; write it into the address, as in \
-                 redis://:PASSWORD@HOST, or better into the file of cluster.redis_url_file"
+                PASSWORD
             });
         }
         if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) || has("NOPERM") {
@@ -84,6 +81,12 @@ impl Problem {
             return Self::refused(
                 "its certificate is signed by nobody this machine trusts; name the authority in \
                  cluster.redis_ca_file",
+            );
+        }
+        if has("UNKNOWNCA") || has("BADCERTIFICATE") {
+            return Self::refused(
+                "it does not trust our certificate; see cluster.redis_cert_file and \
+                 cluster.redis_key_file",
             );
         }
         if has("CERTIFICATEREQUIRED") || has("CERTIFICATE REQUIRED") {

@@ -205,10 +205,20 @@ sections! {
 
     /// Several instances behind a load balancer.
     cluster: Cluster in "cluster." {
-        /// Redis, through which instances exchange ticks. Empty: this instance is alone.
-        redis_url: Hidden = "" flag "redis-url" "URL" later "Redis";
+        /// Redis 6.0 or later, through which instances exchange ticks. Empty: this instance is alone.
+        /// redis://[[user]:password@]host[:port][/database], redis+cluster://host,host or
+        /// redis+sentinel://host,host/primary; with TLS rediss in the place of redis.
+        redis_url: Hidden = "" flag "redis-url" "URL";
         /// A file that holds the address, so that its password is in no other place.
-        redis_url_file: File = "" later "Redis";
+        redis_url_file: File = "";
+        /// A PEM file with the authorities that sign Redis's certificate. Empty: those of the system.
+        redis_ca_file: File = "";
+        /// A PEM file with our certificate, where Redis asks its clients for one.
+        redis_cert_file: File = "";
+        /// A PEM file with that certificate's key.
+        redis_key_file: File = "";
+        /// Begins every key and channel in Redis: clusters that share one Redis differ in it.
+        redis_prefix: Text = "pulseboard";
         /// Event ids claimed in Redis at a time, at most.
         claims_max: Count = "10000000" [1..=BILLION] later "Redis";
     }

@@ -194,12 +194,32 @@ pub const METRICS: &[Metric] = &[
     now("pulseboard_sockets", "Open sockets."),
     counted("pulseboard_frames_sent_total", "Frames sent to sockets."),
     counted("pulseboard_frames_lagged_total", "Ticks merged for sockets that lagged."),
+    // The other instances.
     now("pulseboard_nodes_reporting", "Instances in the numbers of the newest frame."),
     now("pulseboard_nodes_expected", "Instances there are, this one too."),
     now("pulseboard_heard_bytes", "Memory of what other instances said they counted."),
     counted(
         "pulseboard_heard_refused_total",
         "Ticks of other instances not joined: too old, too far ahead, or too many.",
+    ),
+    now("pulseboard_cluster_up", "1 when Redis answers and this instance is one of the cluster."),
+    now(
+        "pulseboard_cluster_clock_offset_seconds",
+        "How far this machine's clock is ahead of Redis's.",
+    ),
+    times("pulseboard_cluster_publish_seconds", "From a tick's end until Redis took it."),
+    counted("pulseboard_cluster_ticks_sent_total", "Ticks told to the other instances."),
+    counted("pulseboard_cluster_ticks_received_total", "Ticks heard from the other instances."),
+    counted(
+        "pulseboard_cluster_ticks_filled_total",
+        "Ticks read from Redis since their message was missed.",
+    ),
+    counted("pulseboard_cluster_ticks_dropped_total", "Ticks let go before Redis took them."),
+    counted("pulseboard_cluster_gaps_total", "Gaps found in what was heard."),
+    labelled(
+        counted("pulseboard_cluster_refused_total", "Messages of instances refused, by reason."),
+        "reason",
+        &["newer", "damaged", "future", "full"],
     ),
     // Health.
     now("pulseboard_ready", "1 when events are taken, as /health/ready says; else 0."),
