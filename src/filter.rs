@@ -63,7 +63,43 @@ pub struct FilterError {
     pub message: String,
 }
 
+/// One condition, for who looks up events elsewhere than in a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition<'a> {
+    /// A field, by its name in an event, is this text or begins with it.
+    Text {
+        /// `route`, `type`, `site`, `userId`, `sessionId` or `clientId`.
+        field: &'static str,
+        /// All of it, or its beginning.
+        text: &'a str,
+        /// Whether it is its beginning.
+        is_prefix: bool,
+    },
+    /// `status`.
+    Status(u16),
+    /// `5` for a status from 500 to 599.
+    StatusClass(u16),
+    /// Whether it counts as an error.
+    Error(bool),
+}
+
 impl Filter {
+    /// The conditions, all of which must hold.
+    pub fn conditions(&self) -> impl Iterator<Item = Condition<'_>> {
+        self.terms.iter().map(|term| match term {
+            Term::Text(field, pattern) => {
+                let (text, is_prefix) = match pattern {
+                    Pattern::Whole(text) => (text, false),
+                    Pattern::Prefix(text) => (text, true),
+                };
+                Condition::Text { field: field.name(), text, is_prefix }
+            }
+            Term::Status(status) => Condition::Status(*status),
+            Term::StatusClass(class) => Condition::StatusClass(*class),
+            Term::Error(error) => Condition::Error(*error),
+        })
+    }
+
     /// Reads an expression. An empty one lets every event through.
     pub fn parse(text: &str, routes: &Normaliser) -> Result<Self, FilterError> {
         let mut terms = parse::terms(text, routes)?;

@@ -50,7 +50,7 @@ pub use open_views::OpenError;
 pub use peers::{Counted, Heard, Peers};
 pub use pulseboard::window::{RouteSort, Routes};
 pub use scan::ScanError;
-pub use source::{Item, Past, Source, Stored, Wanted};
+pub use source::{Events, Item, Past, Source, Stored, Wanted};
 pub use through::{RoutesError, Through};
 pub use view::Watch;
 pub use views::{AtError, RangeError, RangeHistory, Stats, Views, ViewsError, WindowError};

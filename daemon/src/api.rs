@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod problem;
 pub mod query;
+mod stored;
 pub mod windows;
 
 use std::path::PathBuf;
@@ -47,7 +48,7 @@ use crate::ingest::rest::Rest;
 use crate::journal::Journal;
 use crate::server::origin::Origins;
 use crate::store::drain::Drain;
-use crate::store::mongodb::Mongo;
+use crate::store::mongodb::{Archive, Mongo};
 
 /// The read sides of the stages, shared by all requests.
 pub struct Stages {
@@ -61,6 +62,8 @@ pub struct Stages {
     pub journal: Journal,
     /// The shared store, where there is one.
     pub mongo: Option<Mongo>,
+    /// Its read side, which answers what is asked of stored things.
+    pub archive: Option<Archive>,
     /// Numbers.
     pub views: Views,
     /// What fills the shared store, if there is one.
@@ -234,12 +237,13 @@ impl Stages {
 /// Runs a query off the async threads.
 async fn blocking<T: serde::Serialize + Send + 'static>(
     stages: Arc<Stages>,
+    name: &'static str,
     query: impl FnOnce(&Stages) -> Result<T, Problem> + Send + 'static,
 ) -> Response {
     let answer = tokio::task::spawn_blocking(move || {
         let started = stages.clock.elapsed();
         let answer = query(&stages);
-        stages.metrics.query(stages.clock.elapsed().saturating_sub(started));
+        stages.metrics.query(name, stages.clock.elapsed().saturating_sub(started));
         answer.map(|value| json(StatusCode::OK, &value))
     });
     match answer.await {
@@ -259,13 +263,16 @@ fn internal() -> Response {
 }
 
 async fn get_events(State(stages): Shared, caller: From, uri: Uri) -> Response {
-    blocking(stages, move |stages| {
+    blocking(stages, "events", move |stages| {
         let parameters = parameters(Id::ListEvents, &uri)?;
         let now_ms = stages.clock.now_ms();
-        let asked = events::Asked::read(&parameters, now_ms, &stages.cursors, |text| {
+        let asked = events::Asked::read(&parameters, now_ms, |text| {
             query::visible(stages.filter(text)?, &caller.grant)
         })?;
-        Ok(events::page(&stages.journal, &stages.cursors, &asked))
+        match &stages.archive {
+            Some(archive) => events::shared_page(archive, &asked),
+            None => events::page(&stages.journal, &stages.cursors, &asked),
+        }
     })
     .await
 }
@@ -282,37 +289,40 @@ async fn get_export(State(stages): Shared, caller: From, request: Request<Body>)
         Ok(asked) => {
             let gzip = accept::coding(request.headers(), "gzip");
             let (journal, now_ms) = (&stages.journal, stages.clock.now_ms());
-            stages.exports.answer(journal, asked, request.method(), gzip, now_ms)
+            let archive = stages.archive.as_ref();
+            stages.exports.answer((journal, archive), asked, request.method(), gzip, now_ms)
         }
         Err(problem) => problem.into_response(),
     }
 }
 
 async fn get_aggregates(State(stages): Shared, caller: From, uri: Uri) -> Response {
-    blocking(stages, move |stages| {
+    blocking(stages, "aggregates", move |stages| {
         let parameters = parameters(Id::ReadAggregate, &uri)?;
         let filter = stages.asked(&parameters, &caller)?;
-        windows::aggregates(&stages.views, &filter, &parameters)
+        windows::aggregates(stages.archive.as_ref(), &stages.views, &filter, &parameters)
     })
     .await
 }
 
 async fn get_history(State(stages): Shared, caller: From, uri: Uri) -> Response {
-    blocking(stages, move |stages| {
+    blocking(stages, "history", move |stages| {
         let parameters = parameters(Id::ReadHistory, &uri)?;
         stages.settle();
         let filter = stages.asked(&parameters, &caller)?;
-        windows::history(&stages.views, &filter, &parameters, stages.clock.now_ms())
+        let now_ms = stages.clock.now_ms();
+        windows::history(stages.archive.as_ref(), &stages.views, &filter, &parameters, now_ms)
     })
     .await
 }
 
 async fn get_routes(State(stages): Shared, caller: From, uri: Uri) -> Response {
-    blocking(stages, move |stages| {
+    blocking(stages, "routes", move |stages| {
         let parameters = parameters(Id::ListRoutes, &uri)?;
         stages.settle();
         let filter = stages.asked(&parameters, &caller)?;
-        windows::routes(&stages.views, &filter, &parameters, stages.clock.now_ms())
+        let now_ms = stages.clock.now_ms();
+        windows::routes(stages.archive.as_ref(), &stages.views, &filter, &parameters, now_ms)
     })
     .await
 }

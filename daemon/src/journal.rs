@@ -201,6 +201,8 @@ pub struct Stats {
     pub disk_full: bool,
     /// Bytes of blocks that hold what no store has drained yet; 0 without a limit.
     pub waiting_bytes: u64,
+    /// How many such bytes there may be; `None` without a limit.
+    pub waiting_bytes_max: Option<u64>,
     /// Whether it takes nothing until a store has drained some of it.
     pub spool_full: bool,
     /// Damaged blocks known of.
@@ -374,6 +376,7 @@ impl Journal {
             sync_ns: counters.sync_ns.load(Ordering::Relaxed),
             disk_full: counters.disk_full.load(Ordering::Relaxed),
             waiting_bytes: shared.spool.waiting(),
+            waiting_bytes_max: shared.spool.bytes_max(),
             spool_full: shared.spool.is_full(),
             damaged_blocks: counters.damaged.load(Ordering::Relaxed),
             damaged: shared.damaged.lock().clone(),

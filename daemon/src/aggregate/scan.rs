@@ -1,13 +1,13 @@
 //! Answers made from the events themselves: what a filter lets through of a span, counted anew on
 //! the asking thread.
 //!
-//! A scan reads the journal block by block and holds one block and what it counts. Two run at a
+//! A scan reads the journal, or a shared store, batch by batch and holds one batch and what it counts. Two run at a
 //! time, each for 10 s at most; past it the question is refused, and says so. Nothing is kept.
 
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use pulseboard::event::{Class, EventRef};
+use pulseboard::event::{Class, EventBatch, EventRef};
 use pulseboard::filter::Filter;
 use pulseboard::limits::LIVE_AGE_MS;
 use pulseboard::rollup::{MINUTE, Plan, Scattered, minute_of_event};
@@ -17,7 +17,7 @@ use pulseboard::wire::server::Aggregate;
 
 use super::ranges;
 use super::shared::Shared;
-use super::source::Wanted;
+use super::source::{Events, Past, Wanted};
 use super::views::{AtError, RangeError, RangeHistory};
 
 /// Scans at a time.
@@ -50,6 +50,9 @@ pub enum ScanError {
         /// Earliest arrival from which on all are there, Unix ms.
         from_ms: i64,
     },
+    /// The shared store cannot be asked; readiness says why.
+    #[error("the shared store cannot be asked now; ask again")]
+    Unavailable,
 }
 
 impl ScanError {
@@ -59,7 +62,31 @@ impl ScanError {
             Self::Busy => "busy",
             Self::TooLong => "too_much_to_read",
             Self::NotKept { .. } => "events_not_kept",
+            Self::Unavailable => "store_unavailable",
         }
+    }
+}
+
+/// The journal's events.
+pub(super) struct Journaled<'a>(pub(super) &'a dyn Past);
+
+impl Events for Journaled<'_> {
+    fn each(
+        &self,
+        _: &Filter,
+        wanted: Wanted,
+        visit: &mut dyn FnMut(&EventBatch) -> bool,
+    ) -> Result<(), ScanError> {
+        for (_, batch) in self.0.stored(wanted) {
+            if !visit(&batch) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn kept_from_ms(&self) -> Option<i64> {
+        self.0.kept_from_ms()
     }
 }
 
@@ -70,15 +97,19 @@ pub(super) struct Scans {
     free: Condvar,
 }
 
+/// Who is asked, and whose events are counted.
+pub(super) type Asked<'a> = (&'a Shared, &'a dyn Events);
+
 /// A scan's place among those that run, and when it must end.
 struct Turn<'a> {
     scans: &'a Scans,
     shared: &'a Shared,
+    events: &'a dyn Events,
     until: Duration,
 }
 
 impl<'a> Turn<'a> {
-    fn take(shared: &'a Shared) -> Result<Self, ScanError> {
+    fn take((shared, events): Asked<'a>) -> Result<Self, ScanError> {
         let scans = &shared.scans;
         let mut running = scans.running.lock();
         scans.free.wait_while_for(&mut running, |running| *running >= AT_ONCE, TURN_WITHIN);
@@ -86,7 +117,7 @@ impl<'a> Turn<'a> {
             return Err(ScanError::Busy);
         }
         *running += 1;
-        Ok(Self { scans, shared, until: shared.clock.elapsed() + LONGEST })
+        Ok(Self { scans, shared, events, until: shared.clock.elapsed() + LONGEST })
     }
 
     /// Gives every wanted event that the filter lets through, in no order that counts. `go_on`
@@ -98,17 +129,17 @@ impl<'a> Turn<'a> {
         mut visit: impl FnMut(&EventRef<'_>),
         mut go_on: impl FnMut(i64) -> bool,
     ) -> Result<(), ScanError> {
-        for (_, batch) in self.shared.past.stored(wanted) {
+        let mut took_too_long = false;
+        self.events.each(filter, wanted, &mut |batch| {
             if self.shared.clock.elapsed() > self.until {
-                return Err(ScanError::TooLong);
+                took_too_long = true;
+                return false;
             }
             batch.iter().filter(|event| filter.matches(event)).for_each(|event| visit(&event));
             let earliest = batch.rows().iter().map(|row| row.arrival_ms).min();
-            if !go_on(earliest.unwrap_or(i64::MAX)) {
-                break;
-            }
-        }
-        Ok(())
+            go_on(earliest.unwrap_or(i64::MAX))
+        })?;
+        if took_too_long { Err(ScanError::TooLong) } else { Ok(()) }
     }
 }
 
@@ -131,8 +162,8 @@ fn live((from, to): (i64, i64)) -> Wanted {
     Wanted { arrived_ms: (from * 1_000, to * 1_000 + LIVE_AGE_MS), timed_ms: None }
 }
 
-fn is_kept(shared: &Shared, from_ms: i64) -> Result<(), ScanError> {
-    match shared.past.kept_from_ms() {
+fn is_kept(events: &dyn Events, from_ms: i64) -> Result<(), ScanError> {
+    match events.kept_from_ms() {
         Some(kept_ms) if from_ms < kept_ms => Err(ScanError::NotKept { from_ms: kept_ms }),
         _ => Ok(()),
     }
@@ -140,17 +171,17 @@ fn is_kept(shared: &Shared, from_ms: i64) -> Result<(), ScanError> {
 
 /// [`ranges::history`] of what a filter lets through; buckets nobody was up for are the same.
 pub(super) fn history(
-    shared: &Shared,
+    asked: Asked<'_>,
     filter: &Filter,
     range_ms: (i64, i64),
     step_secs: Option<u32>,
 ) -> Result<RangeHistory, RangeError> {
-    let mut whole = ranges::history(shared, range_ms, step_secs)?;
-    is_kept(shared, whole.from_ms)?;
+    let mut whole = ranges::history(asked.0, range_ms, step_secs)?;
+    is_kept(asked.1, whole.from_ms)?;
     let (from, to) = (whole.from_ms / 1_000, whole.to_ms / 1_000);
     let plan = Plan { step_secs: whole.step_secs, from, to };
     let is_fine = i64::from(plan.step_secs) < MINUTE;
-    let turn = Turn::take(shared)?;
+    let turn = Turn::take(asked)?;
     let mut buckets = Scattered::new(plan);
     let mut visit = |event: &EventRef<'_>| {
         if !is_fine || event.row().class == Class::Live {
@@ -165,7 +196,7 @@ pub(super) fn history(
 
 /// [`ranges::routes`] of what a filter lets through.
 pub(super) fn routes(
-    shared: &Shared,
+    asked: Asked<'_>,
     filter: &Filter,
     (from_ms, to_ms): (i64, i64),
     sort: RouteSort,
@@ -174,8 +205,8 @@ pub(super) fn routes(
     Plan::new(from_ms, to_ms, None, i64::MAX)?;
     let from = from_ms.div_euclid(MINUTE * 1_000);
     let to = (to_ms - 1).div_euclid(MINUTE * 1_000) + 1;
-    is_kept(shared, from.saturating_mul(MINUTE * 1_000))?;
-    let turn = Turn::take(shared)?;
+    is_kept(asked.1, from.saturating_mul(MINUTE * 1_000))?;
+    let turn = Turn::take(asked)?;
     let (mut table, mut names) = (RouteTable::default(), Names::default());
     let visit = |event: &EventRef<'_>| {
         if (from..to).contains(&minute_of_event(event)) {
@@ -188,15 +219,15 @@ pub(super) fn routes(
 
 /// The routes of the `secs` ticks up to and with `tick`, of what a filter lets through.
 pub(super) fn window_routes(
-    shared: &Shared,
+    asked: Asked<'_>,
     filter: &Filter,
     (secs, tick): (u32, i64),
     sort: RouteSort,
     limit: usize,
 ) -> Result<Routes, ScanError> {
     let span = (tick - i64::from(secs) + 1, tick + 1);
-    is_kept(shared, span.0 * 1_000)?;
-    let turn = Turn::take(shared)?;
+    is_kept(asked.1, span.0 * 1_000)?;
+    let turn = Turn::take(asked)?;
     let (mut table, mut names) = (RouteTable::default(), Names::default());
     let visit = |event: &EventRef<'_>| {
         if event.row().class == Class::Live && (span.0..span.1).contains(&event.tick()) {
@@ -209,16 +240,16 @@ pub(super) fn window_routes(
 
 /// The window of `secs` that ends at `tick`, of what a filter lets through. Somebody was up then.
 pub(super) fn at(
-    shared: &Shared,
+    asked: Asked<'_>,
     filter: &Filter,
     (secs, tick): (u32, i64),
 ) -> Result<Aggregate, AtError> {
     let span = (tick - i64::from(secs) + 1, tick + 1);
-    if let Err(ScanError::NotKept { from_ms }) = is_kept(shared, span.0 * 1_000) {
+    if let Err(ScanError::NotKept { from_ms }) = is_kept(asked.1, span.0 * 1_000) {
         let oldest = from_ms.div_euclid(1_000) + i64::from(secs);
         return Err(AtError::TooOld { tick, oldest });
     }
-    let turn = Turn::take(shared)?;
+    let turn = Turn::take(asked)?;
     let (mut ticks, mut names) = (Ticks::default(), Names::default());
     let mut last_event_ms = None;
     let visit = |event: &EventRef<'_>| {
@@ -227,7 +258,7 @@ pub(super) fn at(
             Class::Live if (span.0..span.1).contains(&own) => {
                 let sample = Sample::from(*event);
                 last_event_ms = last_event_ms.max(Some(sample.at_ms));
-                let routes_max = shared.settings.routes_per_tick;
+                let routes_max = asked.0.settings.routes_per_tick;
                 ticks.change(own).add(&sample, &mut names, routes_max);
             }
             Class::Late if (span.0..span.1).contains(&arrival) => {

@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulseboard::event::EventBatch;
+use pulseboard::filter::Filter;
+
+use super::scan::ScanError;
 
 /// What a pull gave.
 #[derive(Clone, Debug)]
@@ -38,6 +41,22 @@ pub struct Wanted {
 
 /// Batches of stored events with the sequence of each one's first, the newest stored first.
 pub type Stored<'a> = Box<dyn Iterator<Item = (u64, Arc<EventBatch>)> + 'a>;
+
+/// Stored events as they are counted again for a filter: the journal's, or a shared store's.
+pub trait Events: Send + Sync {
+    /// Gives wanted events, batch by batch; what the filter does not let through may be among them.
+    /// Without own timestamps in `wanted` the newest arrived come first, as far as they are of one
+    /// instance. `visit` may end it.
+    fn each(
+        &self,
+        filter: &Filter,
+        wanted: Wanted,
+        visit: &mut dyn FnMut(&EventBatch) -> bool,
+    ) -> Result<(), ScanError>;
+
+    /// Every event that arrived from then on (Unix ms) is there; `None` when all ever were.
+    fn kept_from_ms(&self) -> Option<i64>;
+}
 
 /// What is kept of the events.
 pub trait Past: Send + Sync {

@@ -12,6 +12,7 @@ use pulseboard::wire::server::Aggregate;
 use super::joined::SETTLE_SECS;
 use super::open_views::OpenViews;
 use super::scan::{self, ScanError};
+use super::source::Events;
 use super::view::View;
 use super::views::{AtError, RangeError, RangeHistory, Views};
 
@@ -33,9 +34,23 @@ pub enum RoutesError {
 pub struct Through<'a> {
     pub(super) views: &'a Views,
     pub(super) filter: &'a Filter,
+    /// Whose events are counted; the journal's unless told.
+    pub(super) events: Option<&'a dyn Events>,
 }
 
-impl Through<'_> {
+impl<'a> Through<'a> {
+    /// Counts these events rather than the journal's.
+    #[must_use]
+    pub fn counting(self, events: Option<&'a dyn Events>) -> Self {
+        Self { events, ..self }
+    }
+
+    fn scan<T>(&self, scan: impl FnOnce(scan::Asked<'_>) -> T) -> T {
+        let shared = &*self.views.0;
+        let journaled = scan::Journaled(&*shared.past);
+        scan((shared, self.events.unwrap_or(&journaled)))
+    }
+
     /// As [`Views::at`].
     pub fn at(&self, window: &str, tick: i64) -> Result<Aggregate, AtError> {
         let shared = &self.views.0;
@@ -46,10 +61,15 @@ impl Through<'_> {
         let index = shared.window(window).ok_or(AtError::UnknownWindow)?;
         let secs = shared.settings.windows_secs[index];
         let is_recent = shared.latest.load().tick - tick < SETTLE_SECS;
-        let view = if is_recent { self.view() } else { shared.open.find(self.filter) };
+        let view = match self.events {
+            // Without peers a view has what was counted here alone; the store's events are all.
+            Some(_) if !shared.peers.is_cluster() => None,
+            _ if is_recent => self.view(),
+            _ => shared.open.find(self.filter),
+        };
         match view.and_then(|view| view.at(index, secs, tick)) {
             Some(aggregate) => Ok(aggregate),
-            None => scan::at(shared, self.filter, (secs, tick)),
+            None => self.scan(|asked| scan::at(asked, self.filter, (secs, tick))),
         }
     }
 
@@ -83,7 +103,8 @@ impl Through<'_> {
             return Ok(routes);
         }
         let tick = shared.latest.load().tick;
-        Ok(scan::window_routes(shared, self.filter, (secs, tick), sort, limit)?)
+        let (filter, span) = (self.filter, (secs, tick));
+        Ok(self.scan(|asked| scan::window_routes(asked, filter, span, sort, limit))?)
     }
 
     /// As [`Views::range_routes`], as far as events are kept.
@@ -97,7 +118,8 @@ impl Through<'_> {
         if self.filter.is_empty() {
             return self.views.range_routes(from_ms, to_ms, sort, limit);
         }
-        scan::routes(&self.views.0, self.filter, (from_ms, to_ms), sort, limit)
+        let (filter, range_ms) = (self.filter, (from_ms, to_ms));
+        self.scan(|asked| scan::routes(asked, filter, range_ms, sort, limit))
     }
 
     /// As [`Views::range_history`], as far as events are kept.
@@ -110,6 +132,7 @@ impl Through<'_> {
         if self.filter.is_empty() {
             return self.views.range_history(from_ms, to_ms, step_secs);
         }
-        scan::history(&self.views.0, self.filter, (from_ms, to_ms), step_secs)
+        let (filter, range_ms) = (self.filter, (from_ms, to_ms));
+        self.scan(|asked| scan::history(asked, filter, range_ms, step_secs))
     }
 }

@@ -226,7 +226,7 @@ impl Views {
 
     /// The same questions of what a filter lets through.
     pub fn through<'a>(&'a self, filter: &'a Filter) -> Through<'a> {
-        Through { views: self, filter }
+        Through { views: self, filter, events: None }
     }
 
     /// Watches the view of a filter, which is opened when nobody does yet: it is filled back from

@@ -11,7 +11,9 @@ use serde::Serialize;
 
 use super::problem::Problem;
 use super::query::Parameters;
+use super::stored;
 use crate::journal::{Journal, ScanRange};
+use crate::store::mongodb::{Archive, ArchiveError, PageAsked};
 
 mod cursor;
 
@@ -35,7 +37,7 @@ pub struct Asked {
     to_ms: Option<i64>,
     filter: Filter,
     limit: usize,
-    before_seq: Option<u64>,
+    cursor: Option<String>,
 }
 
 impl Asked {
@@ -43,7 +45,6 @@ impl Asked {
     pub fn read(
         parameters: &Parameters,
         now_ms: i64,
-        cursors: &Cursors,
         parse: impl Fn(&str) -> Result<Filter, Problem>,
     ) -> Result<Self, Problem> {
         let mut expression = parameters.text("filter").unwrap_or_default().to_owned();
@@ -60,27 +61,30 @@ impl Asked {
                 expression.push_str(&term);
             }
         }
-        let before_seq = match parameters.text("cursor") {
-            None => None,
-            Some(cursor) => Some(cursors.read(cursor).ok_or_else(|| {
-                let detail = format!("`cursor` is {cursor:?}; pass on `next` of the page before");
-                Problem::query("cursor", "bad_cursor", detail)
-            })?),
-        };
         Ok(Self {
             from_ms: parameters.time_ms("from", now_ms)?,
             to_ms: parameters.time_ms("to", now_ms)?,
             filter: parse(&expression)?,
             limit: parameters.number("limit", 1, 1_000)?.unwrap_or(100) as usize,
-            before_seq,
+            cursor: parameters.text("cursor").map(str::to_owned),
         })
+    }
+
+    /// The place its cursor names, if it has one.
+    fn before<T>(&self, read: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Problem> {
+        let Some(cursor) = &self.cursor else { return Ok(None) };
+        let place = read(cursor).ok_or_else(|| {
+            let detail = format!("`cursor` is {cursor:?}; pass on `next` of the page before");
+            Problem::query("cursor", "bad_cursor", detail)
+        });
+        place.map(Some)
     }
 }
 
 /// Finds a page.
-pub fn page(journal: &Journal, cursors: &Cursors, asked: &Asked) -> Page {
+pub fn page(journal: &Journal, cursors: &Cursors, asked: &Asked) -> Result<Page, Problem> {
     let range = ScanRange {
-        before_seq: asked.before_seq,
+        before_seq: asked.before(|cursor| cursors.read(cursor))?,
         from_ms: asked.from_ms,
         to_ms: asked.to_ms,
         ..ScanRange::default()
@@ -96,17 +100,34 @@ pub fn page(journal: &Journal, cursors: &Cursors, asked: &Asked) -> Page {
             if outside || !asked.filter.matches(&event) {
                 continue;
             }
-            events.push(stored(&event));
+            events.push(shown(&event));
             if events.len() == asked.limit {
-                return Page { events, next: (seq > 1).then(|| cursors.write(seq)) };
+                return Ok(Page { events, next: (seq > 1).then(|| cursors.write(seq)) });
             }
         }
     }
-    Page { events, next: None }
+    Ok(Page { events, next: None })
+}
+
+/// Finds a page in the shared store.
+pub fn shared_page(archive: &Archive, asked: &Asked) -> Result<Page, Problem> {
+    let refused = |error: &ArchiveError| stored::problem(error);
+    let cursors = Cursors::new(&archive.cursor_key().map_err(|error| refused(&error))?);
+    let question = PageAsked {
+        filter: &asked.filter,
+        from_ms: asked.from_ms,
+        to_ms: asked.to_ms,
+        before: asked.before(|cursor| cursors.read_spot(cursor))?,
+        limit: asked.limit,
+    };
+    let page = archive.page(&question).map_err(|error| refused(&error))?;
+    let events: Vec<StoredEvent> = page.iter().map(|event| shown(&event)).collect();
+    let end = page.end().filter(|_| events.len() == asked.limit);
+    Ok(Page { next: end.map(|end| cursors.write_spot(end)), events })
 }
 
 /// An event as REST and the tail show it.
-pub fn stored(event: &EventRef<'_>) -> StoredEvent {
+pub fn shown(event: &EventRef<'_>) -> StoredEvent {
     let own = |text: &str| text.to_owned();
     StoredEvent {
         event_id: own(event.event_id()),

@@ -26,10 +26,12 @@ use hyper::body::Frame;
 use pulseboard::filter::Filter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use self::rows::{Encoder, Rows};
+use self::rows::{Encoder, Rows, Source};
 use super::problem::Problem;
 use super::query::Parameters;
+use super::stored;
 use crate::journal::{Journal, ScanRange};
+use crate::store::mongodb::Archive;
 
 /// Exports at a time; past it a call is answered 503 `busy`.
 const EXPORTS_MAX: usize = 16;
@@ -136,7 +138,7 @@ impl Exports {
     /// Answers a call; for HEAD with the headers alone.
     pub fn answer(
         &self,
-        journal: &Journal,
+        (journal, archive): (&Journal, Option<&Archive>),
         asked: Asked,
         method: &Method,
         gzip: bool,
@@ -155,9 +157,19 @@ impl Exports {
             .retry_after_secs(10)
             .into_response();
         };
+        let (from_ms, to_ms) = (asked.from_ms, asked.to_ms);
+        let source = if let Some(archive) = archive {
+            match archive.export(&asked.filter, from_ms, to_ms) {
+                Ok(export) => Source::Store(Box::new(export)),
+                Err(error) => return stored::problem(&error).into_response(),
+            }
+        } else {
+            let range = ScanRange { from_ms, to_ms, ..ScanRange::default() };
+            Source::Journal(journal.forward(range))
+        };
         let (chunks, taken) = mpsc::channel(CHUNKS_AHEAD);
         let run = Run { exports: self.clone(), chunks, _slot: slot };
-        tokio::spawn(run.drive(Producer::new(journal, asked, gzip)));
+        tokio::spawn(run.drive(Producer::new(source, asked, gzip)));
         let frames = futures_util::stream::unfold(Some(taken), frame);
         (headers, Body::new(StreamBody::new(frames))).into_response()
     }
@@ -222,7 +234,7 @@ impl Run {
                 (producer, chunk)
             });
             let Ok((back, Some(chunk))) = made.await else {
-                tracing::debug!("an export ended early: its client is gone, or the daemon stops");
+                tracing::debug!("an export ended early");
                 return;
             };
             producer = back;
@@ -277,11 +289,9 @@ struct Producer {
 }
 
 impl Producer {
-    fn new(journal: &Journal, asked: Asked, gzip: bool) -> Self {
-        let range =
-            ScanRange { from_ms: asked.from_ms, to_ms: asked.to_ms, ..ScanRange::default() };
+    fn new(source: Source, asked: Asked, gzip: bool) -> Self {
         let encoder = Encoder::new(asked.format, gzip);
-        Self { rows: Rows::new(journal.forward(range), asked), encoder, ended: false }
+        Self { rows: Rows::new(source, asked), encoder, ended: false }
     }
 
     fn missed(&self) -> u64 {
@@ -297,6 +307,7 @@ impl Producer {
             match self.rows.fill(&mut self.encoder) {
                 rows::Filled::Some => {}
                 rows::Filled::End => self.ended = true,
+                rows::Filled::Broken => return None,
             }
             if let Some(bytes) = self.encoder.take(self.ended) {
                 return Some(Chunk::Data(bytes));

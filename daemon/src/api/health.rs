@@ -20,6 +20,9 @@ const HORIZON_MS_MIN: i64 = 65_000;
 /// Counting that is this far behind accepting is worth a look, ms.
 const BEHIND_MS: u64 = 5_000;
 
+/// A spool that is this full is worth a look.
+const FILLING_PERCENT: u64 = 50;
+
 /// The answer of `/health`.
 #[derive(JsonSchema, Serialize)]
 pub struct Alive {
@@ -136,6 +139,10 @@ pub fn readiness(stages: &Stages) -> Readiness {
         Check::failed("disk full", "the disk is full; events are refused until there is room")
     } else if stages.dedupe.horizon_ms(stages.clock.now_ms()) <= HORIZON_MS_MIN {
         Check::failed("ids full", "dedupe.max_ids are remembered and none is old enough to forget")
+    } else if let Some(check) =
+        filling(journal_stats.waiting_bytes, journal_stats.waiting_bytes_max)
+    {
+        check
     } else if journal_stats.damaged_blocks > 0 {
         let damaged = journal_stats.damaged_blocks;
         let detail = format!("{damaged} damaged blocks are set aside; the rest is readable");
@@ -189,26 +196,52 @@ pub fn readiness(stages: &Stages) -> Readiness {
     ready
 }
 
+/// What to say of a journal that fills up while a store is away.
+fn filling(waiting_bytes: u64, bytes_max: Option<u64>) -> Option<Check> {
+    let bytes_max = bytes_max?;
+    let percent = (waiting_bytes * 100).checked_div(bytes_max)?;
+    (percent >= FILLING_PERCENT).then(|| {
+        let detail = format!(
+            "limits.spool_bytes: the journal is {percent} % full of events that wait for the store; \
+             when it is full events are refused"
+        );
+        Check::degraded(format!("spool {percent} % full"), detail)
+    })
+}
+
+/// A number of events as one reads it at a glance: `812`, `48 k`, `3 M`.
+fn roughly(events: u64) -> String {
+    match events {
+        0..1_000 => events.to_string(),
+        1_000..1_000_000 => format!("{} k", events / 1_000),
+        _ => format!("{} M", events / 1_000_000),
+    }
+}
+
 /// What is wrong with the shared store, if anything is.
 fn shared_store(mongo: &Mongo, drain: &drain::Stats) -> Option<Check> {
     let waiting = drain.waiting();
+    let away = |what: &str| match drain.lag_events {
+        0 => what.to_owned(),
+        events => format!("{what}, {} events wait", roughly(events)),
+    };
     match mongo.state() {
         State::Ready(ready) => {
             if let Some((brief, problem)) = drain.problem() {
                 return Some(Check::degraded(brief, problem));
             }
             let differs = ready.differs.first()?;
-            Some(Check::degraded("store changed", differs.clone()))
+            Some(Check::degraded("MongoDB set up otherwise", differs.clone()))
         }
         State::Connecting => {
             let detail = format!("{}: not connected yet; {waiting}", mongo.settings().key);
-            Some(Check::degraded("store away", detail))
+            Some(Check::degraded("MongoDB not connected yet", detail))
         }
         State::Unreachable { reason, .. } => {
-            Some(Check::degraded("store away", format!("{reason}; {waiting}")))
+            Some(Check::degraded(away("MongoDB away"), format!("{reason}; {waiting}")))
         }
         State::Refused { reason } => {
-            Some(Check::degraded("store refused", format!("{reason}; {waiting}")))
+            Some(Check::degraded(away("MongoDB unusable"), format!("{reason}; {waiting}")))
         }
     }
 }
@@ -216,4 +249,25 @@ fn shared_store(mongo: &Mongo, drain: &drain::Stats) -> Option<Check> {
 /// Acknowledged events that are not counted yet.
 pub fn lag_events(stages: &Stages) -> u64 {
     (stages.journal.next_seq() - 1).saturating_sub(stages.views.applied_seq())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spool_says_that_it_fills_before_it_is_full() {
+        assert!(filling(1 << 40, None).is_none(), "there is no limit");
+        assert!(filling(49, Some(100)).is_none());
+        assert!(filling(0, Some(0)).is_none());
+        let check = filling(620, Some(1_000)).unwrap();
+        assert_eq!((check.status, check.brief()), ("degraded", "spool 62 % full"));
+        assert!(check.detail().starts_with("limits.spool_bytes: "));
+    }
+
+    #[test]
+    fn what_waits_is_told_at_a_glance() {
+        let told = [0, 999, 1_000, 48_210, 3_104_220].map(roughly);
+        assert_eq!(told, ["0", "999", "1 k", "48 k", "3 M"]);
+    }
 }

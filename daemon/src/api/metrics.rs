@@ -44,8 +44,8 @@ impl Metrics {
     }
 
     /// Records how long a query took.
-    pub fn query(&self, took: Duration) {
-        histogram!("pulseboard_store_query_seconds").record(took);
+    pub fn query(&self, name: &'static str, took: Duration) {
+        histogram!("pulseboard_store_query_seconds", "query" => name).record(took);
     }
 
     /// Where the durations of answers are kept.

@@ -10,7 +10,9 @@ use serde::Serialize;
 
 use super::problem::Problem;
 use super::query::Parameters;
+use super::stored;
 use crate::aggregate::{AtError, RangeError, RouteSort, Routes, RoutesError, ScanError, Views};
+use crate::store::mongodb::Archive;
 
 /// The answer of `GET /api/history`.
 #[derive(JsonSchema, Serialize)]
@@ -45,6 +47,7 @@ fn window<'a>(views: &Views, parameters: &'a Parameters) -> Result<Option<&'a st
 
 /// A snapshot: the newest framed tick, or as it was at a tick.
 pub fn aggregates(
+    archive: Option<&Archive>,
     views: &Views,
     filter: &Filter,
     parameters: &Parameters,
@@ -64,7 +67,7 @@ pub fn aggregates(
             let detail = "`since` goes with the newest tick, not with `at`".to_owned();
             return Err(Problem::query("since", "conflicting_parameters", detail));
         }
-        let aggregate = views.through(filter).at(window, at).map_err(|error| at_problem(&error))?;
+        let aggregate = stored::at(archive, views, filter, window, at)?;
         return Ok(Snapshot {
             room,
             tick: at,
@@ -112,7 +115,7 @@ fn unknown_window(window: &str) -> Problem {
     Problem::query("window", "unknown_window", format!("there is no window {window:?}"))
 }
 
-fn at_problem(error: &AtError) -> Problem {
+pub(super) fn at_problem(error: &AtError) -> Problem {
     let code = match error {
         AtError::UnknownWindow => "unknown_window",
         AtError::Ahead { .. } => "tick_ahead",
@@ -124,7 +127,7 @@ fn at_problem(error: &AtError) -> Problem {
     Problem::query("at", code, error.to_string())
 }
 
-fn range_problem(error: &RangeError) -> Problem {
+pub(super) fn range_problem(error: &RangeError) -> Problem {
     let (field, code) = match error {
         RangeError::Empty => ("from", "empty_span"),
         RangeError::BadStep { .. } => ("step", "bad_step"),
@@ -142,6 +145,10 @@ fn scan_problem(error: ScanError) -> Problem {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), error.to_string())
                 .retry_after_secs(2)
         }
+        ScanError::Unavailable => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), error.to_string())
+                .retry_after_secs(5)
+        }
         ScanError::TooLong | ScanError::NotKept { .. } => {
             Problem::query("filter", error.code(), error.to_string())
         }
@@ -154,6 +161,7 @@ fn store_problem(detail: String) -> Problem {
 
 /// Tumbling buckets over a span; the last hour unless told.
 pub fn history(
+    archive: Option<&Archive>,
     views: &Views,
     filter: &Filter,
     parameters: &Parameters,
@@ -162,8 +170,7 @@ pub fn history(
     let to_ms = parameters.time_ms("to", now_ms)?.unwrap_or(now_ms);
     let from_ms = parameters.time_ms("from", now_ms)?.unwrap_or(to_ms - 3_600_000);
     let step_secs = parameters.step_secs("step")?;
-    let range = views.through(filter).range_history(from_ms, to_ms, step_secs);
-    let range = range.map_err(|error| range_problem(&error))?;
+    let range = stored::history(archive, views, filter, (from_ms, to_ms), step_secs)?;
     Ok(HistoryAnswer {
         step: format!("{}s", range.step_secs),
         from: range.from_ms,
@@ -174,6 +181,7 @@ pub fn history(
 
 /// Routes of a live window or of a span of stored minutes.
 pub fn routes(
+    archive: Option<&Archive>,
     views: &Views,
     filter: &Filter,
     parameters: &Parameters,
@@ -212,10 +220,7 @@ pub fn routes(
         (None, from_ms, to_ms) => {
             let to_ms = to_ms.unwrap_or(now_ms);
             let from_ms = from_ms.unwrap_or(to_ms - 3_600_000);
-            views
-                .through(filter)
-                .range_routes(from_ms, to_ms, sort, limit)
-                .map_err(|error| range_problem(&error))?
+            stored::routes(archive, views, filter, (from_ms, to_ms), sort, limit)?
         }
     };
     Ok(RoutesAnswer { routes, other_routes })

@@ -38,7 +38,7 @@ use crate::journal::{self, Journal, OsDisk, Trimmed};
 use crate::server;
 use crate::store::drain::Drain;
 use crate::store::embedded::Store;
-use crate::store::mongodb::{Mongo, Settings as SharedStore};
+use crate::store::mongodb::{Archive, Mongo, Own, Settings as SharedStore};
 
 /// How long sockets may take to say goodbye.
 const SOCKETS_WITHIN: Duration = Duration::from_secs(2);
@@ -317,6 +317,16 @@ fn build(
     let drain = mongo
         .as_ref()
         .map(|mongo| draining::start(config, path, &node, mongo, &journal, &views, clock));
+    let archive = mongo.as_ref().zip(drain.as_ref()).map(|(mongo, drain)| {
+        let (journal, drain) = (journal.clone(), drain.clone());
+        let own = Own {
+            node: Arc::clone(&node.id),
+            journal,
+            drained_seq: Arc::new(move || drain.drained_seq()),
+            counts: Arc::new(views.clone()),
+        };
+        Archive::new(mongo.clone(), own, clock.clone())
+    });
     let read_side = Windows { views: views.clone(), normaliser: Arc::clone(&normaliser) };
     hub.attach(Arc::new(read_side));
 
@@ -330,6 +340,7 @@ fn build(
         dedupe,
         journal,
         mongo,
+        archive,
         views,
         drain,
         hub,

@@ -27,6 +27,11 @@ impl Spool {
         self.bytes_max.store(bytes_max, Ordering::Relaxed);
     }
 
+    /// How many bytes may wait; `None` without a limit.
+    pub(super) fn bytes_max(&self) -> Option<u64> {
+        Some(self.bytes_max.load(Ordering::Relaxed)).filter(|bytes_max| *bytes_max != NONE)
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.waiting() > self.bytes_max.load(Ordering::Relaxed)
     }

@@ -117,11 +117,11 @@ impl Stats {
         let waiting = self.waiting();
         if let Some(error) = &self.last_error {
             let detail = format!("store.mongodb.uri: MongoDB takes no writes: {error}; {waiting}");
-            return Some(("store refuses".into(), detail));
+            return Some(("MongoDB takes no writes".into(), detail));
         }
         let secs = self.lag_seconds;
         if secs > BEHIND.as_secs_f64() {
-            let brief = format!("store {secs:.0} s behind");
+            let brief = format!("MongoDB {secs:.0} s behind");
             return Some((brief, format!("MongoDB is {secs:.0} s behind; {waiting}")));
         }
         None
@@ -291,6 +291,11 @@ impl Drain {
     /// is not in the store yet.
     pub fn floor_seq(&self) -> u64 {
         get(&self.0.shared.board.kept_seq) + 1
+    }
+
+    /// Every event up to this is durable in the store.
+    pub fn drained_seq(&self) -> u64 {
+        get(&self.0.shared.board.drained_seq)
     }
 
     /// How it stands.

@@ -10,9 +10,11 @@
 //! end, since that may leave a connection in the middle of a message: whoever waits no longer leaves
 //! the task to itself.
 
+mod archive;
 mod buckets;
 mod check;
 mod documents;
+pub mod queries;
 mod reason;
 mod schema;
 mod settings;
@@ -28,6 +30,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 
+pub use archive::{Archive, ArchiveError, Export, Own, Page, PageAsked, Spot};
 pub use buckets::{Bucket, BucketError, read_bucket};
 pub use documents::{DocumentError, Place, event_document, event_id, read_event};
 pub use reason::{Trouble, trouble};
@@ -80,6 +83,8 @@ pub struct Ready {
     pub aggregates: Collection<RawDocumentBuf>,
     /// Under which places in a list of events are written as cursors; the same for all instances.
     pub cursor_key: [u8; 16],
+    /// When the database was laid out, Unix ms: no event was ever stored before.
+    pub made_ms: i64,
     /// The server's version.
     pub version: String,
     /// What an operator should know and need not mend: a standalone server.

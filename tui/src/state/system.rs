@@ -31,8 +31,10 @@ pub fn rows(state: &State) -> Vec<Row> {
     row("store", "to be stored", lag(figures), "store");
     let oldest = figures.value("pulseboard_store_lag_seconds").map(words::seconds);
     row("store", "oldest waits", oldest, "store");
-    let writes = figures.rate("pulseboard_store_writes_total").map(per_second);
-    row("store", "written", writes, "");
+    let batches = figures.value("pulseboard_store_write_seconds_count");
+    let writes = timed(figures, "pulseboard_store_write_seconds");
+    // The embedded store takes no batches.
+    row("store", "batches", writes.filter(|_| batches > Some(0.0)), "");
     row("store", "queries", timed(figures, "pulseboard_store_query_seconds"), "");
     row("instances", "in the numbers", instances(state), "cluster");
     let sync = timed(figures, "pulseboard_journal_sync_seconds");

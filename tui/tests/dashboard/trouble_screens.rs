@@ -58,7 +58,8 @@ fn told(tick: i64, nodes: (u32, u32), notices: &[Value]) -> Event {
 fn figures(written: f64) -> Event {
     let metrics = json!({
         "pulseboard_store_lag_events": 48_210, "pulseboard_store_lag_bytes": 31_400_000,
-        "pulseboard_store_lag_seconds": 132.4, "pulseboard_store_writes_total": written,
+        "pulseboard_store_lag_seconds": 132.4, "pulseboard_store_write_seconds_sum": written / 1e4,
+        "pulseboard_store_write_seconds_count": written / 1e2,
         "pulseboard_store_query_seconds_sum{query=\"events\"}": written / 1e5,
         "pulseboard_store_query_seconds_count{query=\"events\"}": written / 1e3,
         "pulseboard_events_accepted_total": 1_000_000.0 + written,

@@ -105,7 +105,8 @@ export function groupsOf(readings: Readings, { instances, notices }: Standing): 
       rows: rows(
         ["to be stored", lag(), "store"],
         ["oldest waits", shown("store_lag_seconds", seconds), "store"],
-        ["written", grown("store_writes_total")],
+        // The embedded store takes no batches.
+        ["batches", value("store_write_seconds_count") === 0 ? undefined : timed("store_write_seconds")],
         ["queries", timed("store_query_seconds")],
       ),
     },

@@ -78,6 +78,7 @@ const OTHERS: &[&str] = &[
     "shutting_down",
     "spool_full",
     "stopping",
+    "store_unavailable",
     "too_many_sockets",
     "too_many_views",
     "view_filling",

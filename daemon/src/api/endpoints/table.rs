@@ -202,7 +202,10 @@ pub static ALL: &[Endpoint] = &[
                 ],
                 "A parameter that is not allowed.",
             ),
-            busy(&["busy"], "Too many exports are under way."),
+            busy(
+                &["busy", "store_unavailable"],
+                "Too many exports are under way; or no store answers.",
+            ),
         ],
     },
     Endpoint {
@@ -236,7 +239,10 @@ pub static ALL: &[Endpoint] = &[
                 "A parameter that is not allowed.",
             ),
             problem(500, &["store_unreadable"], "What was stored cannot be read."),
-            busy(&["busy", "too_many_views", "view_filling"], "Too much at once; ask again."),
+            busy(
+                &["busy", "store_unavailable", "too_many_views", "view_filling"],
+                "Too much at once, or no store answers; ask again.",
+            ),
         ],
     },
     Endpoint {
@@ -269,7 +275,10 @@ pub static ALL: &[Endpoint] = &[
                 "A parameter that is not allowed.",
             ),
             problem(500, &["store_unreadable"], "What was stored cannot be read."),
-            busy(&["busy"], "Too much at once; ask again."),
+            busy(
+                &["busy", "store_unavailable"],
+                "Too much at once, or no store answers; ask again.",
+            ),
         ],
     },
     Endpoint {
@@ -306,7 +315,10 @@ pub static ALL: &[Endpoint] = &[
                 "A parameter that is not allowed.",
             ),
             problem(500, &["store_unreadable"], "What was stored cannot be read."),
-            busy(&["busy", "too_many_views", "view_filling"], "Too much at once; ask again."),
+            busy(
+                &["busy", "store_unavailable", "too_many_views", "view_filling"],
+                "Too much at once, or no store answers; ask again.",
+            ),
         ],
     },
     Endpoint {

@@ -7,6 +7,8 @@
 
 use siphasher::sip128::SipHasher13;
 
+use crate::store::mongodb::Spot;
+
 const ROUNDS: u8 = 4;
 const DIGITS: usize = 16;
 /// Places there can be, in bits: the bits left over tell that a cursor is one of ours.
@@ -45,6 +47,23 @@ impl Cursors {
         (seq >> PLACE_BITS == 0).then_some(seq)
     }
 
+    /// The cursor of a place in the shared store. When it was stored and where are in the event too.
+    pub(super) fn write_spot(&self, spot: &Spot) -> String {
+        format!("s{:x}-{}-{}", spot.stored_ms, spot.node, self.write(spot.seq))
+    }
+
+    /// The place in the shared store; `None` when it is none that was written under this key.
+    pub(super) fn read_spot(&self, cursor: &str) -> Option<Spot> {
+        let mut parts = cursor.strip_prefix('s')?.split('-');
+        let (stored_ms, node, seq) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if parts.next().is_some() || !is_word(stored_ms) || !is_word(node) {
+            return None;
+        }
+        let stored_ms = i64::from_str_radix(stored_ms, 16).ok()?;
+        Some(Spot { stored_ms, node: node.into(), seq: self.read(seq)? })
+    }
+
     fn mixed(&self, round: u8, half: u32) -> u32 {
         let [a, b, c, d] = half.to_le_bytes();
         self.0.hash(&[round, a, b, c, d]).h1 as u32
@@ -60,6 +79,19 @@ mod tests {
         let cursors = Cursors::new(&[7; 16]);
         for seq in [1, 2, 3, 1_000, u64::from(u32::MAX) + 1, (1 << PLACE_BITS) - 1] {
             assert_eq!(cursors.read(&cursors.write(seq)), Some(seq));
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_the_shared_store_leads_back_to_its_place() {
+        let cursors = Cursors::new(&[7; 16]);
+        let spot = Spot { stored_ms: 1_763_884_800_123, node: "00c0ffee0000".into(), seq: 9 };
+        let cursor = cursors.write_spot(&spot);
+        assert_eq!(cursors.read_spot(&cursor), Some(spot));
+        let foreign = Cursors::new(&[8; 16]).read_spot(&cursor);
+        assert_eq!(foreign, None);
+        for no in ["", "s", "s1-a", &cursors.write(9), &format!("{cursor}-"), &cursor[1..]] {
+            assert_eq!(cursors.read_spot(no), None, "{no}");
         }
     }
 

@@ -18,6 +18,7 @@ use serde_json::value::RawValue;
 
 use super::{Asked, Format};
 use crate::journal::Forward;
+use crate::store::mongodb::{ArchiveError, Export};
 
 /// Bytes of rows that are made at once, about.
 const ROWS_BYTES: usize = 64 * 1024;
@@ -44,11 +45,33 @@ const COLUMNS: [&str; 13] = [
 
 /// Matching events, in order.
 pub(super) struct Rows {
-    scan: Forward,
+    source: Source,
     asked: Asked,
     /// The batch being read, and the next event of it.
     at: Option<(Arc<EventBatch>, usize)>,
     events: u64,
+}
+
+/// Where events come from, the oldest stored first.
+pub(super) enum Source {
+    Journal(Forward),
+    Store(Box<Export>),
+}
+
+impl Source {
+    fn next(&mut self) -> Result<Option<Arc<EventBatch>>, ArchiveError> {
+        match self {
+            Self::Journal(scan) => Ok(scan.next().map(|(_, batch)| batch)),
+            Self::Store(export) => export.next_batch(),
+        }
+    }
+
+    fn missed(&self) -> u64 {
+        match self {
+            Self::Journal(scan) => scan.missed(),
+            Self::Store(export) => export.missed(),
+        }
+    }
 }
 
 /// How it went.
@@ -57,11 +80,13 @@ pub(super) enum Filled {
     Some,
     /// That was all.
     End,
+    /// There is more, and it cannot be had.
+    Broken,
 }
 
 impl Rows {
-    pub(super) fn new(scan: Forward, asked: Asked) -> Self {
-        Self { scan, asked, at: None, events: 0 }
+    pub(super) fn new(source: Source, asked: Asked) -> Self {
+        Self { source, asked, at: None, events: 0 }
     }
 
     /// Rows so far.
@@ -71,13 +96,22 @@ impl Rows {
 
     /// Events that were gone before they were reached.
     pub(super) fn missed(&self) -> u64 {
-        self.scan.missed()
+        self.source.missed()
     }
 
     /// Adds rows until a chunk is full or a batch is read.
     pub(super) fn fill(&mut self, encoder: &mut Encoder) -> Filled {
-        let next = self.at.take().or_else(|| self.scan.next().map(|(_, batch)| (batch, 0)));
-        let Some((batch, from)) = next else { return Filled::End };
+        let (batch, from) = match self.at.take() {
+            Some(at) => at,
+            None => match self.source.next() {
+                Ok(Some(batch)) => (batch, 0),
+                Ok(None) => return Filled::End,
+                Err(error) => {
+                    tracing::warn!(%error, "an export ended early");
+                    return Filled::Broken;
+                }
+            },
+        };
         let mut out = encoder.rows();
         for index in from..batch.len() {
             if out.len() >= ROWS_BYTES {
@@ -320,7 +354,7 @@ mod tests {
         let batch = event("u", r#"{"a":1.5}"#);
         let line: serde_json::Value =
             serde_json::from_str(&written(Format::Ndjson, &batch)).unwrap();
-        let item = crate::api::events::stored(&batch.get(0));
+        let item = crate::api::events::shown(&batch.get(0));
         assert_eq!(line, serde_json::to_value(item).unwrap());
     }
 

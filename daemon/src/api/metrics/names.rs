@@ -183,7 +183,11 @@ pub const METRICS: &[Metric] = &[
         "Aggregates to be counted from MongoDB's events, where one was there already.",
     ),
     counted("pulseboard_store_recounts_total", "Aggregates counted from MongoDB's events."),
-    times("pulseboard_store_query_seconds", "Time of REST queries."),
+    labelled(
+        times("pulseboard_store_query_seconds", "Time of REST queries, by what is asked."),
+        "query",
+        &["events", "aggregates", "history", "routes"],
+    ),
     now("pulseboard_store_commit_seconds", "Time the store's last commit took."),
     // Frames and sockets.
     times("pulseboard_tick_delay_seconds", "From a tick's end to its frame."),
@@ -256,6 +260,11 @@ pub(super) fn describe() {
                 }
             }
             (Kind::Histogram, None) => drop(histogram!(name)),
+            (Kind::Histogram, Some((label, values))) => {
+                for &value in values {
+                    drop(histogram!(name, label => value));
+                }
+            }
             _ => {}
         }
     }

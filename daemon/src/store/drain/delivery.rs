@@ -1,7 +1,7 @@
 //! One batch on its way to the store: sent again until every document in it is there, or is set
 //! aside because the store takes others and not it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,8 +51,8 @@ pub(super) async fn deliver(
         places: batch.places,
     };
     // Parts to be sent, each a list of places in the batch.
-    let mut parts = vec![(0..batch.documents.len() as u32).collect::<Vec<_>>()];
-    while let Some(part) = parts.pop() {
+    let mut parts = VecDeque::from([(0..batch.documents.len() as u32).collect::<Vec<_>>()]);
+    while let Some(part) = parts.pop_front() {
         if part.is_empty() {
             continue;
         }
@@ -102,11 +102,12 @@ impl Delivery {
             }
             Err(Failure::Malformed(_)) if part.len() > 1 => {
                 let (first, second) = part.split_at(part.len() / 2);
-                vec![second.to_vec(), first.to_vec()]
+                vec![first.to_vec(), second.to_vec()]
             }
             Err(Failure::Malformed(message)) => {
                 let unfit = Unfit { index: part[0], code: NEVER[0], message };
-                let again = self.refused(vec![unfit]).await;
+                let accepted = get(&self.shared.board.accepted);
+                let again = self.refused(vec![unfit], accepted).await;
                 if again.is_empty() { Vec::new() } else { vec![again] }
             }
             Err(failure) => {
@@ -121,8 +122,9 @@ impl Delivery {
     async fn sort_out(&mut self, part: &[u32], answer: Answer) -> Result<Vec<u32>, Failure> {
         let taken = part.len() - answer.duplicates.len() - answer.unfit.len();
         let mut again = self.look_up(&answer.duplicates).await?;
+        let before = get(&self.shared.board.accepted);
         add(&self.shared.board.accepted, (taken + answer.duplicates.len()) as u64);
-        again.extend(self.refused(answer.unfit).await);
+        again.extend(self.refused(answer.unfit, before).await);
         Ok(again)
     }
 
@@ -152,12 +154,13 @@ impl Delivery {
         Ok(again)
     }
 
-    /// Sets aside what will not be taken; gives what is to be sent again.
-    async fn refused(&mut self, unfit: Vec<Unfit>) -> Vec<u32> {
+    /// Sets aside what will not be taken; gives what is to be sent again. `before` is how many
+    /// documents had been taken when this part was sent.
+    async fn refused(&mut self, unfit: Vec<Unfit>, before: u64) -> Vec<u32> {
         let mut again = Vec::new();
         for Unfit { index, code, message } in unfit {
             let accepted = get(&self.shared.board.accepted);
-            let (attempts, then) = self.refusals.entry(index).or_insert((0, accepted));
+            let (attempts, then) = self.refusals.entry(index).or_insert((0, before));
             *attempts += 1;
             let others_are_taken = accepted > *then;
             let enough = if ABOUT_IT.contains(&code) { ATTEMPTS } else { ATTEMPTS_OTHER };

@@ -24,6 +24,8 @@ const INDEX_CONFLICTS: [i32; 2] = [85, 86];
 #[derive(Clone, Debug, Default)]
 pub(super) struct Prepared {
     pub(super) cursor_key: [u8; 16],
+    /// When the database was laid out, Unix ms.
+    pub(super) made_ms: i64,
     /// A line each of what was made or found.
     pub(super) report: Vec<String>,
     /// A line each of what is not as it was made.
@@ -46,11 +48,13 @@ pub(super) async fn prepare(
             }
         }
     }
-    let cursor_key = match meta {
-        Some(meta) => cursor_key(database, &meta)?,
+    let meta = match meta {
+        Some(meta) => meta,
         None => begin(database).await?,
     };
-    let mut prepared = Prepared { cursor_key, ..Prepared::default() };
+    let cursor_key = cursor_key(database, &meta)?;
+    let made_ms = meta.get_datetime("madeAt").map_or(0, |made| made.timestamp_millis());
+    let mut prepared = Prepared { cursor_key, made_ms, ..Prepared::default() };
     for wanted in &wanted {
         collection(database, wanted, there.get(wanted.name), &mut prepared).await?;
         indexes(database, wanted, &mut prepared).await?;
@@ -133,13 +137,16 @@ fn cursor_key(database: &Database, meta: &Document) -> Result<[u8; 16], Trouble>
 }
 
 /// Marks the database as ours. Whoever was first wrote what counts.
-async fn begin(database: &Database) -> Result<[u8; 16], Trouble> {
+async fn begin(database: &Database) -> Result<Document, Trouble> {
     let key = rand::random::<[u8; 16]>();
     let binary = Binary { subtype: BinarySubtype::Generic, bytes: key.to_vec() };
     let fields = doc! { "layout": LAYOUT, "cursorKey": binary };
     let made = database
         .collection::<Document>(META)
-        .update_one(doc! { "_id": META_ID }, doc! { "$setOnInsert": fields })
+        .update_one(
+            doc! { "_id": META_ID },
+            doc! { "$setOnInsert": fields, "$currentDate": { "madeAt": true } },
+        )
         .upsert(true)
         .await;
     if let Err(error) = made {
@@ -148,10 +155,9 @@ async fn begin(database: &Database) -> Result<[u8; 16], Trouble> {
             return Err(away(error));
         }
     }
-    let meta = meta(database).await?.ok_or_else(|| {
-        Trouble::away(format!("the document {META_ID} in {META} went away again"))
-    })?;
-    cursor_key(database, &meta)
+    meta(database)
+        .await?
+        .ok_or_else(|| Trouble::away(format!("the document {META_ID} in {META} went away again")))
 }
 
 /// Refuses a collection of one of our names that somebody else made.

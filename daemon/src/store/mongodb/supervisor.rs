@@ -247,6 +247,7 @@ async fn connect(
         events: database.collection(EVENTS),
         aggregates: database.collection(AGGREGATES),
         cursor_key: prepared.cursor_key,
+        made_ms: prepared.made_ms,
         version: server.version,
         notes,
         differs: differs.collect(),
