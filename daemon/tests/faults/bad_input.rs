@@ -191,21 +191,21 @@ fn a_clock_10_s_off_is_told() {
     // One instance reads a time from Redis that is 10 s ahead, which is what it would read if its own
     // clock were 10 s behind.
     let address = redis.url().replace("redis://", "");
-    let proxy = Proxy::rewriting(&address, |bytes| add_to_time(bytes, 10));
+    let proxy = Proxy::rewriting(&address, |bytes| add_to_time(bytes, 10_000));
     let url = format!("redis://{}", proxy.address());
     let folder = tempfile::tempdir().unwrap();
     let daemon = Daemon::start_with(folder.path(), &[(REDIS_URL, &url)]);
     degraded(&daemon, "clock", &["10"]);
 }
 
-/// Moves what answers TIME: an array of seconds and microseconds, as texts.
-fn add_to_time(bytes: &mut [u8], secs: u64) {
-    let start = b"*2\r\n$10\r\n";
+/// Moves the time in an answer: milliseconds as a text, which comes first.
+fn add_to_time(bytes: &mut [u8], ms: u64) {
+    let start = b"*4\r\n$13\r\n";
     let found = bytes.windows(start.len()).position(|window| window == start);
     let Some(at) = found.map(|at| at + start.len()) else { return };
-    let Some(digits) = bytes.get_mut(at..at + 10) else { return };
+    let Some(digits) = bytes.get_mut(at..at + 13) else { return };
     if let Ok(time) = std::str::from_utf8(digits).unwrap_or("").parse::<u64>() {
-        digits.copy_from_slice((time + secs).to_string().as_bytes());
+        digits.copy_from_slice((time + ms).to_string().as_bytes());
     }
 }
 

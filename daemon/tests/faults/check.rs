@@ -15,7 +15,7 @@ use crate::support::{Daemon, eventually};
 
 /// Longer than anything takes to come right by itself: a claim of an instance that died holds for
 /// 30 s, a tick becomes final after 65.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_secs(80);
 /// Milliseconds in a rollup.
 const MINUTE_MS: i64 = 60_000;
 /// Events to one call of the reference.
