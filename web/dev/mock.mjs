@@ -171,6 +171,8 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
       pulseboard_disk_free_bytes: 52_000_000_000,
       pulseboard_resident_memory_bytes: 121_000_000,
       pulseboard_cpu_seconds_total: at * 0.07,
+      pulseboard_cluster_up: model.notices.some(({ check }) => check === "cluster") ? 0 : 1,
+      pulseboard_cluster_ticks_received_total: at * 2,
       pulseboard_sockets: sessions.size,
       pulseboard_uptime_seconds: 12_000,
     };

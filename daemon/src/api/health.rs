@@ -213,7 +213,9 @@ fn filling(waiting_bytes: u64, bytes_max: Option<u64>) -> Option<Check> {
 fn roughly(events: u64) -> String {
     match events {
         0..1_000 => events.to_string(),
-        1_000..1_000_000 => format!("{} k", events / 1_000),
+        1_000..10_000 => format!("{:.1} k", events as f64 / 1e3),
+        10_000..1_000_000 => format!("{} k", events / 1_000),
+        1_000_000..10_000_000 => format!("{:.1} M", events as f64 / 1e6),
         _ => format!("{} M", events / 1_000_000),
     }
 }
@@ -268,6 +270,6 @@ mod tests {
     #[test]
     fn what_waits_is_told_at_a_glance() {
         let told = [0, 999, 1_000, 48_210, 3_104_220].map(roughly);
-        assert_eq!(told, ["0", "999", "1 k", "48 k", "3 M"]);
+        assert_eq!(told, ["0", "999", "1.0 k", "48 k", "3.1 M"]);
     }
 }

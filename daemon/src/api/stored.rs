@@ -133,10 +133,8 @@ pub(super) fn at(
     let secs = window.strip_suffix('s').and_then(|secs| secs.parse().ok());
     let Some(secs) = secs else { return here.map_err(|error| at_problem(&error)) };
     match archive.at(secs, tick).map_err(|error| problem(&error))? {
-        Some(stored) => Ok(stored),
-        // Nothing was counted anywhere: what is left is whether somebody was up.
-        None => here
-            .map(|here| Aggregate { last_event_at: here.last_event_at, ..here })
-            .map_err(|error| at_problem(&error)),
+        // Whoever counted something in it was up then.
+        Some((stored, has_tick)) if has_tick || here.is_ok() => Ok(stored),
+        _ => here.map_err(|error| at_problem(&error)),
     }
 }

@@ -165,8 +165,8 @@ async fn once(shared: &Shared, script: &Script, last: Option<Duration>) -> bool 
             return false;
         }
     };
-    shared.health.lock().redis_refuses = None;
     let was_member = shared.health.lock().standing == Standing::Member;
+    shared.health.lock().redis_refuses = None;
     let standing = judge(shared, rival_ms);
     shared.health.lock().clock.measure(before_ms, redis_ms, after_ms);
     let noted = nodes.chunks_exact(2).filter_map(|pair| noted(shared, &pair[0], &pair[1]));
@@ -194,7 +194,6 @@ async fn once(shared: &Shared, script: &Script, last: Option<Duration>) -> bool 
     }
     if standing == Standing::Member {
         if !was_member {
-            // What was said while we waited to be one was not taken in.
             shared.fill_all();
         }
         shared.look_for_gaps(new);

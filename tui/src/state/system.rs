@@ -37,6 +37,17 @@ pub fn rows(state: &State) -> Vec<Row> {
     row("store", "batches", writes.filter(|_| batches > Some(0.0)), "");
     row("store", "queries", timed(figures, "pulseboard_store_query_seconds"), "");
     row("instances", "in the numbers", instances(state), "cluster");
+    if state.is_cluster() {
+        let up = figures.value("pulseboard_cluster_up");
+        let redis = up.map(|up| if up > 0.0 { "answers" } else { "gone" }.to_owned());
+        row("instances", "Redis", redis, "cluster");
+        row(
+            "instances",
+            "ticks heard",
+            rate(figures, "pulseboard_cluster_ticks_received_total"),
+            "",
+        );
+    }
     let sync = timed(figures, "pulseboard_journal_sync_seconds");
     row("events in", "accepted", rate(figures, "pulseboard_events_accepted_total"), "");
     row("events in", "duplicates", rate(figures, "pulseboard_events_duplicate_total"), "");
@@ -45,7 +56,7 @@ pub fn rows(state: &State) -> Vec<Row> {
     row("journal", "on disk", journal(figures), "journal");
     row("journal", "syncs", sync, "");
     let free = figures.value("pulseboard_disk_free_bytes").map(words::bytes);
-    row("journal", "free on its disk", free, "journal");
+    row("journal", "disk free", free, "journal");
     let memory = figures.value("pulseboard_resident_memory_bytes").map(words::bytes);
     row("process", "memory", memory, "");
     let cpu = figures.rate("pulseboard_cpu_seconds_total");
@@ -58,7 +69,8 @@ pub fn rows(state: &State) -> Vec<Row> {
 /// `48,210 events, 31.4 MB`.
 fn lag(figures: &Figures) -> Option<String> {
     let events = figures.value("pulseboard_store_lag_events")?;
-    let mut text = format!("{} events", words::whole(events));
+    let noun = if events == 1.0 { "event" } else { "events" };
+    let mut text = format!("{} {noun}", words::whole(events));
     if let Some(bytes) = figures.value("pulseboard_store_lag_bytes") {
         text = format!("{text}, {}", words::bytes(bytes));
     }

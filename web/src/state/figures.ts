@@ -84,13 +84,15 @@ export function groupsOf(readings: Readings, { instances, notices }: Standing): 
 
   function lag(): string | undefined {
     const size = shown("store_lag_bytes", bytes);
-    return shown("store_lag_events", (events) => `${count(events)} events${size ? `, ${size}` : ""}`);
+    return shown("store_lag_events", (events) => `${count(events)} ${events === 1 ? "event" : "events"}${size ? `, ${size}` : ""}`);
   }
 
   function journal(): string | undefined {
     const events = shown("journal_events", count) ?? NOTHING;
     return shown("journal_bytes", (size) => `${bytes(size)}, ${events} events`);
   }
+
+  const redis = () => shown("cluster_up", (up) => (up === 1 ? "answers" : "gone"));
 
   const cores = grows("cpu_seconds_total");
   const rows = (...all: [string, string | undefined, string?][]): Row[] =>
@@ -110,7 +112,14 @@ export function groupsOf(readings: Readings, { instances, notices }: Standing): 
         ["queries", timed("store_query_seconds")],
       ),
     },
-    { name: "instances", rows: rows(["in the numbers", instances, "cluster"]) },
+    {
+      name: "instances",
+      rows: rows(
+        ["in the numbers", instances, "cluster"],
+        ["Redis", instances === undefined ? undefined : redis(), "cluster"],
+        ["ticks heard", instances === undefined ? undefined : grown("cluster_ticks_received_total")],
+      ),
+    },
     {
       name: "events in",
       rows: rows(
@@ -125,7 +134,7 @@ export function groupsOf(readings: Readings, { instances, notices }: Standing): 
       rows: rows(
         ["on disk", journal(), "journal"],
         ["syncs", timed("journal_sync_seconds")],
-        ["free on its disk", shown("disk_free_bytes", bytes), "journal"],
+        ["disk free", shown("disk_free_bytes", bytes), "journal"],
       ),
     },
     {

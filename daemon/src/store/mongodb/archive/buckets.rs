@@ -30,7 +30,9 @@ impl Unwritten {
             return true;
         }
         match self.0.get(&stored.tick) {
-            Some(newer) if newer.revision >= stored.revision => false,
+            // What was counted from stored events leaves out those that are another instance's, which
+            // what was counted live does not.
+            Some(newer) if newer.revision >= stored.revision && !stored.recounted => false,
             _ => {
                 self.0.remove(&stored.tick);
                 true
@@ -116,18 +118,17 @@ impl Archive {
         Ok(table)
     }
 
-    /// A window of `secs` that ended with a tick; `None` when nothing was counted in it.
-    pub fn at(&self, secs: u32, tick: i64) -> Result<Option<Aggregate>, ArchiveError> {
+    /// A window of `secs` that ended with a tick, and whether anything was counted in that tick
+    /// itself; `None` when nothing was in all of it.
+    pub fn at(&self, secs: u32, tick: i64) -> Result<Option<(Aggregate, bool)>, ArchiveError> {
         let range = (tick - i64::from(secs) + 1, tick + 1);
         let mut unwritten = self.unwritten(1, range)?;
         let (mut ticks, mut names) = (Ticks::default(), Names::default());
-        let mut has_any = false;
         self.find(queries::buckets(1, range, Part::Whole), false)?.each(|document| {
             let Some(stored) = read(document) else { return Ok(()) };
             if unwritten.gives_way(&self.0.own.node, &stored)
                 && let Some(totals) = totals(&stored, &mut names)
             {
-                has_any = true;
                 let summary = ticks.change(stored.tick);
                 summary.totals.merge(&totals);
                 add_routes(&stored, &mut summary.routes, &mut names);
@@ -135,19 +136,20 @@ impl Archive {
             Ok(())
         })?;
         for (start, summary) in unwritten.before(i64::MAX) {
-            has_any = true;
             ticks.change(start).merge(&summary);
         }
-        if !has_any {
+        if ticks.range(range.0..=tick).next().is_none() {
             return Ok(None);
         }
+        let has_tick = ticks.get(tick).is_some();
         let inside = ticks.range(range.0..=tick).filter_map(|(_, one)| one.totals.last_event_ms);
         let last_event_ms = match inside.max() {
             Some(last_ms) => Some(last_ms),
             None => self.last_before(range.0)?,
         };
         let around = Around { last_event_ms, ..Around::default() };
-        Ok(Some(Window::merged(secs, tick, &ticks).render(&mut ticks, &around)))
+        let window = Window::merged(secs, tick, &ticks).render(&mut ticks, &around);
+        Ok(Some((window, has_tick)))
     }
 
     /// The time of the last event before a tick, within an hour.
