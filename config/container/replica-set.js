@@ -46,7 +46,7 @@ function user() {
     {
       resource: { db: "pulseboard", collection: "" },
       actions: [
-        "find", "insert", "update", "remove", "createCollection", "createIndex", "dropIndex", "collMod",
+        "find", "insert", "update", "createCollection", "createIndex", "dropIndex", "collMod",
         "listCollections", "listIndexes",
       ],
     },

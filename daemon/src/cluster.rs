@@ -5,6 +5,7 @@
 //! never stops an instance: it goes on with its own numbers and says so. Started by `app`.
 
 mod address;
+pub mod claims;
 mod connect;
 mod exchange;
 mod heart;
@@ -31,6 +32,7 @@ use pulseboard::wire::server::Nodes;
 use tokio::sync::Notify;
 
 pub use address::{Address, AddressError};
+pub use claims::{ClaimSettings, ClaimStats, Claimant};
 pub use link::{Call, Link, LinkError, LinkSettings, LinkSettingsError, Script, State};
 pub use status::Status;
 pub use subscriber::{Heard, Listening, Subscriber};
@@ -288,6 +290,11 @@ impl Peers for Cluster {
         self.0.beat_now.notify_one();
     }
 
+    fn begun(&self, key: &str) {
+        self.0.inbox.lock().begin(key);
+        self.0.fill_all();
+    }
+
     fn closed(&self, key: &str) {
         self.0.watched.lock().closed(key);
     }
@@ -349,11 +356,17 @@ impl Shared {
     }
 
     /// Counts what became of a message that was not taken.
-    fn passed(&self, verdict: Verdict) {
+    fn passed(&self, node: &Arc<str>, verdict: Verdict) {
         match verdict {
             Verdict::Taken | Verdict::Passed => {}
-            Verdict::Future => drop(self.counters.future.fetch_add(1, Ordering::Relaxed)),
-            Verdict::Full => drop(self.counters.full.fetch_add(1, Ordering::Relaxed)),
+            Verdict::Future => {
+                self.counters.future.fetch_add(1, Ordering::Relaxed);
+            }
+            Verdict::Full => {
+                self.counters.full.fetch_add(1, Ordering::Relaxed);
+                // It is read from Redis with one of the next signs of life.
+                self.to_fill.lock().insert(Arc::clone(node));
+            }
         }
     }
 

@@ -31,6 +31,8 @@ use crate::{packages, page, servers, workspace};
 const PORTS: u16 = 200;
 /// How often programs are looked after.
 const ROUND: Duration = Duration::from_millis(200);
+/// How long instances may take to find each other and MongoDB before what they say is printed.
+const MEET_WITHIN: Duration = Duration::from_secs(20);
 /// Lines typed ahead; past it the reader waits.
 const TYPED_AHEAD: usize = 16;
 
@@ -71,8 +73,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Folder::make(&workspace::target().join("cluster").join(ports.balancer.to_string()))?;
     let mut parts = Parts::new(&programs, &ports, &folder.path, args.rate)?;
     parts.start()?;
-    println!("All of it runs after {:.1} s.\n", started.elapsed().as_secs_f64());
-    print!("{}", status::table(&mut parts));
+    println!("All of it runs after {:.1} s; the instances meet …", started.elapsed().as_secs_f64());
+    let met = now();
+    while !stop.load(Ordering::SeqCst) && met.elapsed() < MEET_WITHIN && !status::is_well(&parts) {
+        thread::sleep(ROUND);
+    }
+    print!("\n{}", status::table(&mut parts));
     println!("\n{}", prompt::welcome(&parts));
 
     let typed = typed();

@@ -86,7 +86,8 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
 fn tests() -> Command {
     let mut nextest = cargo(&["nextest", "--version"]);
     if nextest.output().is_ok_and(|output| output.status.success()) {
-        return cargo(&["nextest", "run", "--workspace", "--no-fail-fast"]);
+        let all = ["--config-file", ".config/nextest-all.toml"];
+        return cargo(&[&["nextest", "run", "--workspace", "--no-fail-fast"], &all[..]].concat());
     }
     println!("cargo-nextest is not installed: cargo test runs the tests instead");
     cargo(&["test", "--quiet", "--workspace", "--no-fail-fast"])

@@ -55,6 +55,10 @@ pub trait Peers: Send + Sync {
     /// A view is watched here: every peer is asked to count it too.
     fn opened(&self, _filter: &Filter) {}
 
+    /// A view begins to be counted here, or begins anew: what was taken of it is gone, and what peers
+    /// said of it in the last minutes is to be given again.
+    fn begun(&self, _key: &str) {}
+
     /// A view is no longer watched here.
     fn closed(&self, _key: &str) {}
 

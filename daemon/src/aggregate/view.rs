@@ -88,6 +88,7 @@ impl View {
         let (mut state, histories) =
             State::through(&shared.settings, self.filter.clone(), head, from);
         if is_cluster {
+            shared.peers.begun(&self.key);
             state.join_peers(Some(from - 1));
         }
         if let Some(main) = shared.histories.read().first() {

@@ -12,7 +12,7 @@ use pulseboard::event::EventBatch;
 
 use super::FrameSink;
 use super::open_views::{Filled, OpenViews};
-use super::rounds::Pace;
+use super::rounds::{Pace, Round};
 use super::shared::Shared;
 use super::source::{Item, Source};
 use super::view::View;
@@ -46,9 +46,12 @@ impl ViewWorker {
     pub(super) fn run(mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
             if self.step(WAIT) == Step::Ended {
-                return;
+                break;
             }
         }
+        // The end: the peers are told of the tick that is not over too, since no later round does.
+        let upto = self.shared.clock.now_ms().div_euclid(1_000);
+        self.views.iter().for_each(|view| view.tell(&*self.shared.peers, Round::whole(upto)));
     }
 
     /// Does what is due: takes in views, frames, else counts, waiting for events at most `wait`.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use pulseboard::event::EventBatch;
 
-use super::rounds::{self, Pace};
+use super::rounds::{self, Pace, Round};
 use super::shared::Shared;
 use super::source::{Item, Source};
 use super::{FrameSink, TickFrame};
@@ -92,6 +92,7 @@ impl Worker {
         }
         let until = self.clock.elapsed() + Duration::from_secs(5);
         while self.clock.elapsed() < until && self.step(Duration::ZERO) == Step::Went {}
+        self.tell_last();
         self.close();
     }
 
@@ -196,6 +197,14 @@ impl Worker {
     fn tell(&mut self, now_ms: i64) {
         let round = self.pace.round(&self.shared.settings, now_ms);
         let first = rounds::first_real(self.shared.latest.load().tick, round.upto);
+        rounds::tell(&self.shared.state, &self.key, &*self.shared.peers, first, round);
+    }
+
+    /// The end: the peers are told of the tick that is not over too, since no later round does.
+    fn tell_last(&self) {
+        let upto = self.clock.now_ms().div_euclid(1_000);
+        let first = rounds::first_real(self.shared.latest.load().tick, upto);
+        let round = Round::whole(upto);
         rounds::tell(&self.shared.state, &self.key, &*self.shared.peers, first, round);
     }
 

@@ -25,7 +25,7 @@ use super::subscriber::{Heard, Subscriber};
 use crate::aggregate::Counted;
 
 /// How long a tick is kept in Redis.
-const KEPT_MS: i64 = 330_000;
+const KEPT_MS: i64 = 430_000;
 /// Ticks sent together, and about how many bytes of them.
 const SENT_TOGETHER: usize = 64;
 const BYTES_TOGETHER: usize = 4 << 20;
@@ -182,6 +182,12 @@ pub(super) async fn listen(shared: Arc<Shared>, mut subscriber: Subscriber) {
             Ok((sender, _)) if sender.node == shared.own.node => {}
             Ok((sender, Message::Told(told))) => {
                 shared.counters.received.fetch_add(1, Ordering::Relaxed);
+                // What is not followed is a gap later, and read from Redis then. Only members are
+                // listened to: their number is bounded.
+                let is_member = shared.members.lock().get(&sender.node).is_some();
+                if !is_member || shared.health.lock().standing != Standing::Member {
+                    continue;
+                }
                 let (node, incarnation) = (&sender.node, sender.incarnation);
                 let is_gap = shared.inbox.lock().follow(node, incarnation, told.sequence);
                 if is_gap {
@@ -198,18 +204,11 @@ pub(super) async fn listen(shared: Arc<Shared>, mut subscriber: Subscriber) {
 
 /// Decodes a peer's count, off the runtime's threads, and lays it ready for the aggregator.
 async fn take_in(shared: &Arc<Shared>, sender: Sender, told: Told) {
-    if shared.health.lock().standing != Standing::Member {
-        return;
-    }
-    // Only members are listened to: their number is bounded.
-    if shared.members.lock().get(&sender.node).is_none() {
-        return;
-    }
     let now_tick = shared.now_tick();
     let of = (told.tick, told.revision);
     let verdict = shared.inbox.lock().would_take(&sender.node, &told.view, of, now_tick);
     if verdict != Verdict::Taken {
-        return shared.passed(verdict);
+        return shared.passed(&sender.node, verdict);
     }
     let there = Arc::clone(shared);
     let decoded = tokio::task::spawn_blocking(move || {
@@ -224,7 +223,7 @@ async fn take_in(shared: &Arc<Shared>, sender: Sender, told: Told) {
                 let mut inbox = there.inbox.lock();
                 let verdict = inbox.take_in(&sender.node, &told.view, counted, bytes, now_tick);
                 drop(inbox);
-                there.passed(verdict);
+                there.passed(&sender.node, verdict);
             }
             Err(DecodeError::Newer { found, known }) => {
                 there.newer_summary(&sender, found, known);
@@ -258,7 +257,10 @@ pub(super) async fn fill(shared: Arc<Shared>) {
 /// Reads what is missing of a peer. `None` when Redis did not answer.
 async fn fill_from(shared: &Arc<Shared>, node: &Arc<str>) -> Option<()> {
     let Some(peer) = shared.members.lock().get(node).cloned() else { return Some(()) };
-    if shared.health.lock().standing != Standing::Member || shared.is_ahead(&peer) {
+    if shared.health.lock().standing != Standing::Member {
+        return None;
+    }
+    if shared.is_ahead(&peer) {
         return Some(());
     }
     let views = shared.inbox.lock().views();

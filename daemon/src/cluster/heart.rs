@@ -165,6 +165,7 @@ async fn once(shared: &Shared, script: &Script, last: Option<Duration>) -> bool 
             return false;
         }
     };
+    let was_member = shared.health.lock().standing == Standing::Member;
     shared.health.lock().redis_refuses = None;
     let standing = judge(shared, rival_ms);
     shared.health.lock().clock.measure(before_ms, redis_ms, after_ms);
@@ -192,6 +193,9 @@ async fn once(shared: &Shared, script: &Script, last: Option<Duration>) -> bool 
         }
     }
     if standing == Standing::Member {
+        if !was_member {
+            shared.fill_all();
+        }
         shared.look_for_gaps(new);
         shared.tell.notify_one();
     }

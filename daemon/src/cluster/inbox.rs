@@ -78,6 +78,15 @@ impl Inbox {
         is_new
     }
 
+    /// A view begins anew here: nothing of it is known.
+    pub(super) fn begin(&mut self, view: &str) {
+        if let Some(open) = self.views.insert(view.into(), Open::default()) {
+            for ((_, node), waiting) in open.waiting {
+                self.release(&node, waiting.bytes);
+            }
+        }
+    }
+
     /// Only these views, and that of everything, are open here.
     pub(super) fn retain(&mut self, is_open: impl Fn(&str) -> bool) {
         let mut gone = Vec::new();
@@ -257,7 +266,7 @@ mod tests {
         let mut inbox = Inbox::default();
         assert_eq!(say(&mut inbox, "b", "", (NOW + 1, 1)), Verdict::Taken);
         assert_eq!(say(&mut inbox, "b", "", (NOW + 2, 1)), Verdict::Future);
-        assert_eq!(say(&mut inbox, "b", "", (NOW - 400, 1)), Verdict::Passed);
+        assert_eq!(say(&mut inbox, "b", "", (NOW - 500, 1)), Verdict::Passed);
     }
 
     #[test]
@@ -266,6 +275,9 @@ mod tests {
         assert_eq!(say(&mut inbox, "b", "route=/x", (NOW, 1)), Verdict::Passed);
         assert!(inbox.open("route=/x") && !inbox.open("route=/x"));
         assert_eq!(say(&mut inbox, "b", "route=/x", (NOW, 1)), Verdict::Taken);
+        inbox.begin("route=/x");
+        assert!(taken(&mut inbox, "route=/x").is_empty());
+        assert_eq!(say(&mut inbox, "b", "route=/x", (NOW, 1)), Verdict::Taken, "it is told again");
         inbox.retain(|_| false);
         assert!(taken(&mut inbox, "route=/x").is_empty());
         assert_eq!(inbox.peers["b"].bytes, 0);

@@ -1,4 +1,4 @@
-//! What this instance counted and is telling: the ticks of the last five minutes, each as it is now.
+//! What this instance counted and is telling: the ticks of the last minutes, each as it is now.
 //!
 //! Held so that all of it can be told again to a Redis that lost it. A tick's newer count takes the
 //! place of the older. Bounds: [`KEPT_SECS`] of each view and [`BYTES_MAX`] of summaries in all; past
@@ -11,8 +11,9 @@ use pulseboard::tick::TickSummary;
 
 use crate::aggregate::Counted;
 
-/// How long a tick can be told again.
-pub(super) const KEPT_SECS: i64 = 300;
+/// How long a tick can be told again: the five minutes that are joined, and the longest window with
+/// some slack, which a view wants before them.
+pub(super) const KEPT_SECS: i64 = 400;
 /// Summaries as bytes.
 const BYTES_MAX: usize = 64 << 20;
 /// A summary as bytes; past it the routes with the fewest events go to the other routes.
@@ -227,13 +228,13 @@ mod tests {
     }
 
     #[test]
-    fn five_minutes_are_kept_and_what_was_never_sent_is_counted() {
+    fn the_last_minutes_are_kept_and_what_was_never_sent_is_counted() {
         let mut outbox = Outbox::default();
         outbox.put(&view(), (0..1_000).map(|tick| counted(tick, 1)).collect());
         encode_all(&mut outbox);
         let all = outbox.unsent(10_000, 1 << 30);
         assert_eq!(all.len() as i64, KEPT_SECS);
-        assert_eq!((all[0].tick, outbox.dropped), (999, 700), "the newest first");
+        assert_eq!((all[0].tick, outbox.dropped), (999, 600), "the newest first");
         assert_eq!(outbox.unsent(7, 1 << 30).len(), 7);
         assert_eq!(outbox.unsent(7, 1).len(), 1);
     }

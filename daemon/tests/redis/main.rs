@@ -9,6 +9,7 @@ mod support;
 #[path = "../support/shared.rs"]
 mod shared;
 
+mod daemons;
 mod forms;
 mod refusals;
 mod servers;

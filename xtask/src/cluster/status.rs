@@ -30,6 +30,13 @@ pub(super) fn table(parts: &mut Parts) -> String {
     text
 }
 
+/// Whether every daemon is ready, and counts them all.
+pub(super) fn is_well(parts: &Parts) -> bool {
+    let count = parts.ports.daemons.len();
+    let well = format!("ready, {count} of {count} instances");
+    parts.ports.daemons.iter().all(|port| daemon(*port).is_some_and(|said| said == well))
+}
+
 fn state(part: &mut Part) -> String {
     if !part.is_running() {
         return "does not run".to_owned();

@@ -143,6 +143,16 @@ impl Peers for Seat {
         Nodes { reporting: members, expected: members }
     }
 
+    fn begun(&self, key: &str) {
+        let mut inside = self.bus.0.lock();
+        let of = |((view, _, from), counted): (&(String, i64, usize), &Counted)| {
+            (view == key && *from != self.node)
+                .then(|| Heard { node: name(*from), counted: counted.clone() })
+        };
+        let again: Vec<Heard> = inside.kept.iter().filter_map(of).collect();
+        inside.heard.insert((self.node, key.to_owned()), again);
+    }
+
     fn opened(&self, filter: &Filter) {
         let mut inside = self.bus.0.lock();
         let watched = inside.watched.entry(filter.to_string());

@@ -12,7 +12,7 @@ use pulseboard::window::RouteSort;
 use pulseboard::wire::server::{Aggregate, History, Nodes};
 use tempfile::TempDir;
 
-use crate::aggregate::{Counted, Heard};
+use crate::aggregate::{Counted, Heard, Watch};
 
 use super::bus::{Bus, Fate};
 use super::harness::{Aggregator, Event, Log, START};
@@ -316,6 +316,25 @@ fn what_is_too_old_too_new_or_from_too_many_is_refused_and_counted() {
 }
 
 #[test]
+fn of_what_a_peer_said_the_newest_revision_counts_in_whatever_order_they_come() {
+    let mut cluster = Cluster::of(1);
+    cluster.run_ticks(3);
+    let head = cluster.whole.views.latest().tick;
+    let heard = |revision: u64| {
+        let mut summary = TickSummary::default();
+        summary.totals.events = revision;
+        let counted = Counted { tick: head, revision, summary: Arc::new(summary) };
+        Heard { node: "b".into(), counted }
+    };
+    let mut state = cluster.nodes[0].shared.state.lock();
+    for (revisions, want) in [(&[3, 5, 4, 5, 1][..], 5), (&[7, 6], 7), (&[2], 7)] {
+        state.hear(revisions.iter().map(|revision| heard(*revision)).collect(), head);
+        assert_eq!(state.shown().get(head).unwrap().totals.events, want);
+    }
+    assert_eq!(state.nodes_at(head).reporting, 2);
+}
+
+#[test]
 fn what_peers_said_is_let_go_of_early_when_there_is_much_and_refused_when_there_is_too_much() {
     let mut cluster = Cluster::of(1);
     cluster.run_ticks(400);
@@ -430,6 +449,31 @@ fn a_view_watched_on_one_instance_is_counted_on_all_and_joined() {
     drop((watch, want));
     happen(&mut cluster, 420..490);
     assert!(cluster.nodes.iter().all(|node| node.views.stats().views == 0));
+}
+
+#[test]
+fn a_view_that_gave_way_and_is_opened_again_shows_what_peers_said_before() {
+    let mut cluster = Cluster::of(2);
+    let one = filter("route=/r/1");
+    let theirs = cluster.nodes[1].views.watch(one.clone()).unwrap();
+    for turn in 0..90 {
+        let event = Event { user: turn, ..Event::at(cluster.now_ms()) };
+        cluster.deal(&[event, event], 0);
+        cluster.run_ticks(1);
+    }
+    let open = |node: &Aggregator, user: u32| node.views.watch(filter(&format!("userId=u{user}")));
+    let mine: Vec<_> = (0..3).map(|user| open(&cluster.nodes[0], user).unwrap()).collect();
+    cluster.run_ticks(2);
+    drop(mine);
+    let watch = cluster.nodes[0].views.watch(one.clone()).unwrap();
+    cluster.run_ticks(3);
+    let head = theirs.latest().unwrap().tick;
+    for window in WINDOWS {
+        let of =
+            |watch: &Watch| watch.history_until(window, Some(head - 80), head).unwrap().history;
+        assert_eq!(difference(&of(&watch), &of(&theirs)), None, "{window}");
+    }
+    assert_eq!(watch.latest().unwrap().windows[2].aggregate.events, 2 * 55);
 }
 
 #[test]
