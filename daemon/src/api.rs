@@ -40,7 +40,7 @@ use self::query::Parameters;
 use crate::aggregate::Views;
 use crate::broadcast::Hub;
 use crate::clock::Clock;
-use crate::cluster::Cluster;
+use crate::cluster::{Claimant, Cluster};
 use crate::gate::Caller;
 use crate::ingest::Ingest;
 use crate::ingest::dedupe::Dedupe;
@@ -72,6 +72,8 @@ pub struct Stages {
     pub hub: Arc<Hub>,
     /// The other instances, where there can be any.
     pub cluster: Option<Cluster>,
+    /// Claims on ids, where there may be other instances.
+    pub claims: Option<Claimant>,
     /// The time.
     pub clock: Clock,
     /// How routes are normalised, in filters too.

@@ -7,6 +7,7 @@
 
 mod alive;
 mod changes;
+mod claiming;
 mod clustering;
 pub mod data_dir;
 mod draining;

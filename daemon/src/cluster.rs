@@ -5,6 +5,7 @@
 //! never stops an instance: it goes on with its own numbers and says so. Started by `app`.
 
 mod address;
+pub mod claims;
 mod connect;
 mod exchange;
 mod heart;
@@ -31,6 +32,7 @@ use pulseboard::wire::server::Nodes;
 use tokio::sync::Notify;
 
 pub use address::{Address, AddressError};
+pub use claims::{ClaimSettings, ClaimStats, Claimant};
 pub use link::{Call, Link, LinkError, LinkSettings, LinkSettingsError, Script, State};
 pub use status::Status;
 pub use subscriber::{Heard, Listening, Subscriber};

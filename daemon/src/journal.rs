@@ -175,6 +175,8 @@ pub struct Stats {
     pub held: u64,
     /// Events under a tombstone.
     pub tombstones: u64,
+    /// Tombstones made since start.
+    pub tombstones_made: u64,
     /// Held appends that whoever made them gave up, and that were let go by themselves.
     pub holds_dropped: u64,
     /// Earliest arrival among the oldest events, Unix ms.
@@ -363,6 +365,7 @@ impl Journal {
             next_seq,
             held,
             tombstones,
+            tombstones_made: counters.tombstones_made.load(Ordering::Relaxed),
             holds_dropped: counters.holds_dropped.load(Ordering::Relaxed),
             oldest_arrival_ms: index.oldest_arrival_ms(),
             disk_bytes: counters.disk_bytes.load(Ordering::Relaxed),

@@ -18,7 +18,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use self::requests::Requests;
 use super::{Stages, accept, health};
-use crate::cluster::Cluster;
+use crate::cluster::{Claimant, Cluster};
 use crate::store::drain::Drain;
 
 /// The recorder's read side.
@@ -66,6 +66,7 @@ impl Metrics {
         about_the_store(stages);
         about_frames(stages);
         about_the_cluster(stages);
+        about_claims(stages);
         about_health(stages);
         let mut text = self.handle.render();
         process::render_cpu(&mut text);
@@ -115,6 +116,8 @@ fn about_the_journal(stages: &Stages) {
     gauge!("pulseboard_journal_damaged_blocks").set(journal.damaged_blocks as f64);
     counter!("pulseboard_journal_written_bytes_total").absolute(journal.written_bytes);
     counter!("pulseboard_journal_trimmed_events_total").absolute(journal.trimmed_events);
+    gauge!("pulseboard_journal_held_events").set(journal.held as f64);
+    counter!("pulseboard_tombstones_total").absolute(journal.tombstones_made);
     let now_ms = stages.clock.now_ms();
     let oldest_ms = journal.oldest_arrival_ms.map_or(0, |oldest_ms| now_ms - oldest_ms);
     gauge!("pulseboard_oldest_event_age_seconds").set(oldest_ms.max(0) as f64 / 1_000.0);
@@ -161,6 +164,17 @@ fn about_frames(stages: &Stages) {
     gauge!("pulseboard_nodes_expected").set(nodes.map_or(1.0, |nodes| nodes.expected.into()));
     gauge!("pulseboard_heard_bytes").set(views.heard_bytes as f64);
     counter!("pulseboard_heard_refused_total").absolute(views.heard_refused);
+}
+
+fn about_claims(stages: &Stages) {
+    let stats = stages.claims.as_ref().map(Claimant::stats).unwrap_or_default();
+    for (outcome, ids) in stats.outcomes() {
+        counter!("pulseboard_claims_total", "outcome" => outcome).absolute(ids);
+    }
+    counter!("pulseboard_claims_conflicts_total").absolute(stats.conflicts);
+    gauge!("pulseboard_claims_unconfirmed").set(stats.unconfirmed as f64);
+    gauge!("pulseboard_claims_held").set(stats.held as f64);
+    gauge!("pulseboard_claims_horizon_seconds").set(stats.horizon_secs as f64);
 }
 
 fn about_the_cluster(stages: &Stages) {

@@ -14,6 +14,7 @@ use pulseboard::route::Normaliser;
 
 use super::StartError;
 use super::changes::Changes;
+use super::claiming;
 use super::clustering;
 use super::data_dir::DataDir;
 use super::draining;
@@ -273,11 +274,16 @@ fn build(
     let patterns: Vec<&str> = config.routes.patterns.iter().map(RoutePattern::as_str).collect();
     let normaliser = Normaliser::new(config.routes.normalise, &patterns)
         .map_err(|error| StartError::Refused(format!("routes.patterns: {error}")))?;
+    let name = config.node.name.clone().unwrap_or_else(host_name);
+    let node = Node::open(path, &name)?;
+    let normaliser = Arc::new(normaliser);
+    let cluster = clustering::start(config, &node, &normaliser, clock)?;
+    let claims = cluster.as_ref().map(|cluster| claiming::open(cluster, &node, config, clock));
     let options = ingest::Options {
         limits: limits::events(config),
         import_age_ms_max: config.import.max_age.map(|age| age.as_millis() as i64),
-        routes: normaliser.clone(),
-        claims: None,
+        routes: (*normaliser).clone(),
+        claims: claims.clone().map(|claims| Arc::new(claims) as Arc<dyn ingest::Claims>),
     };
     let log = Arc::new(Log(journal.clone()));
     let ingest = Ingest::new(clock.clone(), log, Arc::clone(&dedupe), fingerprints, options);
@@ -287,8 +293,6 @@ fn build(
     let gate = edge::gate(config, authority, clock);
     let admission = Admission { authority: gate.authority.clone(), rates: gate.rates.clone() };
     let publisher = Arc::new(Publisher(ingest.clone()));
-    let name = config.node.name.clone().unwrap_or_else(host_name);
-    let node = Node::open(path, &name)?;
     let settings = hub_settings(config, &node, windows);
     let hub = Hub::new(publisher, admission, settings, clock.clone());
     let longest_secs = windows_secs.iter().copied().max().unwrap_or(1);
@@ -302,11 +306,12 @@ fn build(
         board: Board::default(),
     };
     let board = settings.board.clone();
+    // Before anybody reads.
+    let again =
+        claims.as_ref().map(|_| claiming::again(&journal, recovery.seen_seq, store.applied_seq()));
     let source = Counted(journal.tail(store.applied_seq() + 1));
     let past = Arc::new(wiring::Kept(journal.clone()));
     let sink = Arc::new(Sockets { hub: Arc::clone(&hub), clock: clock.clone() });
-    let normaliser = Arc::new(normaliser);
-    let cluster = clustering::start(config, &node, &normaliser, clock)?;
     let peers: Arc<dyn Peers> = match &cluster {
         Some(cluster) => Arc::new(cluster.clone()),
         None => Arc::new(()),
@@ -314,6 +319,9 @@ fn build(
     let aggregator = aggregate::spawn(source, past, clock.clone(), settings, store, peers, sink)
         .map_err(|error| StartError::Failed(error.to_string()))?;
     let views = aggregator.views();
+    if let Some((claims, again)) = claims.as_ref().zip(again) {
+        again.follow(claims);
+    }
     let drain = mongo
         .as_ref()
         .map(|mongo| draining::start(config, path, &node, mongo, &journal, &views, clock));
@@ -345,6 +353,7 @@ fn build(
         drain,
         hub,
         cluster,
+        claims,
         clock: clock.clone(),
         normaliser,
         origins: gate.origins.clone(),

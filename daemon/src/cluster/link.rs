@@ -17,7 +17,7 @@ use redis::{Cmd, RedisResult, Value, cmd};
 use thiserror::Error;
 use tokio::sync::{Notify, watch};
 
-use super::address::{Address, AddressError};
+use super::address::{Address, AddressError, Kind};
 use super::connect::{Connection, Pem, Reach, is_away};
 use super::problem::Problem;
 use crate::clock::Clock;
@@ -238,6 +238,16 @@ impl Link {
     /// A key or channel of ours. Keys that a script takes together must share a `{tag}`.
     pub fn key(&self, name: &str) -> String {
         format!("{}:{name}", self.0.prefix)
+    }
+
+    /// Whether keys are spread over several servers: a script's keys must then share a `{tag}`.
+    pub fn is_cluster(&self) -> bool {
+        self.0.reach.address.kind == Kind::Cluster
+    }
+
+    /// Whether it was ended.
+    pub fn is_stopped(&self) -> bool {
+        *self.0.stop.borrow()
     }
 
     /// Counts connections: another number means that what was said in between may be lost.

@@ -47,7 +47,8 @@ pub(super) fn taken(node: &str) -> String {
 /// How it stands with Redis and the peers.
 pub(super) fn cluster(shared: &Shared) -> Status {
     let setting = shared.link.setting();
-    let alone = "this instance shows its own numbers alone";
+    let alone = "this instance shows its own numbers alone, and takes events without asking \
+                 whether another instance has their ids";
     match &*shared.link.state().borrow() {
         State::Connecting => {
             return Status::bad(

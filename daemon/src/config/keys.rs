@@ -219,8 +219,9 @@ sections! {
         redis_key_file: File = "";
         /// Begins every key and channel in Redis: clusters that share one Redis differ in it.
         redis_prefix: Text = "pulseboard";
-        /// Event ids claimed in Redis at a time, at most.
-        claims_max: Count = "10000000" [1..=BILLION] later "Redis";
+        /// Ids of events this instance holds claimed in Redis at a time, at most; about 180 bytes of
+        /// Redis's memory each. When half are held, ids are claimed for a shorter time.
+        claims_max: Count = "10000000" [1..=BILLION];
     }
 
     /// Who may write and read. Without a key: dev mode, everyone on this machine may do everything.

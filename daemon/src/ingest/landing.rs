@@ -6,6 +6,8 @@
 //! the runtime: the flight is closed and the ids stay or go as the sync decides, not as the client
 //! does.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use super::claims::Claims;
@@ -13,8 +15,11 @@ use super::dedupe::Dedupe;
 use super::flights::Flight;
 use super::{AppendError, Durable, DurableHeld};
 
-/// A batch on its way.
-pub(super) struct Landing(Option<Aboard>);
+/// A batch on its way, as what is left to do for it: whoever holds this goes on with it.
+pub(super) struct Landing(Option<Pin<Box<dyn Future<Output = Landed> + Send>>>);
+
+/// Which of a batch, by place, was taken elsewhere meanwhile.
+type Landed = Result<Vec<u32>, AppendError>;
 
 /// What there is to wait for.
 pub(super) enum Way {
@@ -26,14 +31,6 @@ pub(super) enum Way {
     Held(DurableHeld, Arc<dyn Claims>, Arc<[u128]>),
 }
 
-struct Aboard {
-    way: Way,
-    flight: Flight,
-    dedupe: Arc<Dedupe>,
-    fingerprints: Vec<u128>,
-    arrival_ms: i64,
-}
-
 impl Landing {
     pub(super) fn new(
         way: Way,
@@ -42,49 +39,28 @@ impl Landing {
         fingerprints: Vec<u128>,
         arrival_ms: i64,
     ) -> Self {
-        Self(Some(Aboard { way, flight, dedupe, fingerprints, arrival_ms }))
-    }
-
-    /// Waits until what was appended may be acknowledged, then closes the flight. Returns which of
-    /// it, by place, was taken elsewhere meanwhile. Where the sync failed the ids are forgotten
-    /// first.
-    pub(super) async fn land(mut self) -> Result<Vec<u32>, AppendError> {
-        let Some(aboard) = self.0.as_mut() else { return Err(AppendError::Closed) };
-        if let Way::Plain(durable) = &mut aboard.way {
-            let result = durable.await;
-            if let Some(aboard) = self.0.take() {
-                aboard.close(result.is_ok());
+        Self(Some(Box::pin(async move {
+            let landed = way.go().await;
+            if landed.is_err() {
+                dedupe.release(&fingerprints, arrival_ms);
+                flight.fail();
             }
-            return result.map(|_| Vec::new());
-        }
-        // From the sync on there is more to do than to wait: it is done whether or not somebody
-        // still does.
-        let Some(aboard) = self.0.take() else { return Err(AppendError::Closed) };
-        match tokio::spawn(aboard.land()).await {
-            Ok(result) => result,
-            Err(_) => Err(AppendError::Closed),
-        }
-    }
-}
-
-impl Aboard {
-    async fn land(mut self) -> Result<Vec<u32>, AppendError> {
-        let result = self.way.go().await;
-        self.close(result.is_ok());
-        result
+            landed
+        })))
     }
 
-    fn close(self, written: bool) {
-        if written {
-            return;
-        }
-        self.dedupe.release(&self.fingerprints, self.arrival_ms);
-        self.flight.fail();
+    /// Waits until what was appended may be acknowledged; the flight is closed then. Where the
+    /// sync failed the ids are forgotten first.
+    pub(super) async fn land(mut self) -> Landed {
+        let Some(rest) = self.0.as_mut() else { return Err(AppendError::Closed) };
+        let landed = rest.as_mut().await;
+        self.0 = None;
+        landed
     }
 }
 
 impl Way {
-    async fn go(&mut self) -> Result<Vec<u32>, AppendError> {
+    async fn go(self) -> Landed {
         match self {
             Self::Plain(durable) => durable.await.map(|_| Vec::new()),
             Self::Unclaimed(durable, claims) => {
@@ -97,11 +73,11 @@ impl Way {
                 let held = match durable.await {
                     Ok(held) => held,
                     Err(error) => {
-                        claims.abandon(Arc::clone(ids));
+                        claims.abandon(ids);
                         return Err(error);
                     }
                 };
-                let taken = claims.confirm(Arc::clone(ids)).await.unwrap_or_else(|_| {
+                let taken = claims.confirm(ids).await.unwrap_or_else(|_| {
                     let appended = held.appended();
                     let end_seq = appended.first_seq + u64::from(appended.count);
                     claims.unconfirmed(appended.first_seq, end_seq);
@@ -116,10 +92,10 @@ impl Way {
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        let Some(aboard) = self.0.take() else { return };
+        let Some(rest) = self.0.take() else { return };
         // Without a runtime the daemon has stopped, and with it everyone who could ask again.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(aboard.land());
+            runtime.spawn(rest);
         }
     }
 }

@@ -18,6 +18,10 @@ use super::holds::Holds;
 /// Batches taken in one go: one lock for many small ones.
 const TAKE: usize = 64;
 
+/// Held appends that are let go one after the other, while more are held, before waiting readers
+/// are woken: each would cost more than it brings.
+const HEARD_AT_ONCE: u32 = 32;
+
 /// A batch and the sequence of its first event.
 pub(super) type Numbered = (u64, Arc<EventBatch>);
 
@@ -29,6 +33,8 @@ struct Ring {
     /// Sequence after the last event readers may see: the watermark.
     end_seq: u64,
     holds: Holds,
+    /// How often the watermark moved without a word to those who wait.
+    unheard: u32,
     closed: bool,
     readers: Vec<Weak<AtomicU64>>,
 }
@@ -60,6 +66,7 @@ impl Handoff {
             durable_seq: end_seq,
             end_seq,
             holds: Holds::default(),
+            unheard: 0,
             closed: false,
             readers: Vec::new(),
         };
@@ -114,6 +121,12 @@ impl Handoff {
         let mut ring = self.ring.lock();
         let passed = ring.holds.let_go(first_seq);
         let (news, closed) = (ring.see(), ring.closed);
+        // What goes one by one wakes readers now and then: the rest follows in a moment.
+        ring.unheard = if news { ring.unheard + 1 } else { ring.unheard };
+        let news = ring.unheard > 0 && (ring.holds.is_empty() || ring.unheard >= HEARD_AT_ONCE);
+        if news {
+            ring.unheard = 0;
+        }
         drop(ring);
         if news {
             self.news.notify_all();

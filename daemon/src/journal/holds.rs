@@ -66,6 +66,11 @@ impl Holds {
         }
     }
 
+    /// Whether nothing is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
     /// The sequence readers may see up to, of a journal that is durable up to `durable_seq`.
     pub(super) fn watermark(&self, durable_seq: u64) -> u64 {
         self.spans.front().map_or(durable_seq, |span| span.first_seq)

@@ -159,6 +159,7 @@ pub(super) struct Counters {
     pub(super) holds_dropped: AtomicU64,
     /// How many tombstones the index has: readers look there only when there are any.
     pub(super) tombstones: AtomicU64,
+    pub(super) tombstones_made: AtomicU64,
     /// Whether tombstones are in the index that could not be written yet.
     pub(super) tombstones_unwritten: AtomicBool,
 }

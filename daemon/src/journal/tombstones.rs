@@ -55,6 +55,7 @@ pub(super) fn add(shared: &Shared, disk: &dyn Disk, seqs: &[u64]) -> Result<(), 
             return Err(TombstoneError::TooMany);
         }
         index.tombstones.extend(seqs);
+        shared.counters.tombstones_made.fetch_add(seqs.len() as u64, Ordering::Relaxed);
         shared.counters.tombstones.store(index.tombstones.len() as u64, Ordering::Release);
         (first, index.tombstones.clone())
     };

@@ -69,7 +69,8 @@ pub fn rows(state: &State) -> Vec<Row> {
 /// `48,210 events, 31.4 MB`.
 fn lag(figures: &Figures) -> Option<String> {
     let events = figures.value("pulseboard_store_lag_events")?;
-    let mut text = format!("{} events", words::whole(events));
+    let noun = if events == 1.0 { "event" } else { "events" };
+    let mut text = format!("{} {noun}", words::whole(events));
     if let Some(bytes) = figures.value("pulseboard_store_lag_bytes") {
         text = format!("{text}, {}", words::bytes(bytes));
     }

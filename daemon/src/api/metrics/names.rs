@@ -148,6 +148,14 @@ pub const METRICS: &[Metric] = &[
     now("pulseboard_journal_damaged_blocks", "Blocks set aside as damaged."),
     counted("pulseboard_journal_written_bytes_total", "Bytes of blocks written, merged ones too."),
     counted("pulseboard_journal_trimmed_events_total", "Events that retention let go."),
+    now(
+        "pulseboard_journal_held_events",
+        "Events on disk that readers do not see before their ids are confirmed.",
+    ),
+    counted(
+        "pulseboard_tombstones_total",
+        "Events hidden because another instance took their id first.",
+    ),
     times("pulseboard_journal_sync_seconds", "Write and sync of one group commit."),
     now(
         "pulseboard_oldest_event_age_seconds",
@@ -207,6 +215,20 @@ pub const METRICS: &[Metric] = &[
         "pulseboard_heard_refused_total",
         "Ticks of other instances not joined: too old, too far ahead, or too many.",
     ),
+    // Claims on ids.
+    labelled(
+        counted("pulseboard_claims_total", "Ids asked for in Redis, by what became of them."),
+        "outcome",
+        &["ours", "pending", "taken", "lost", "away", "full"],
+    ),
+    times("pulseboard_claims_seconds", "From a round of questions about ids to its answer."),
+    counted(
+        "pulseboard_claims_conflicts_total",
+        "Ids accepted while Redis was away that another instance accepted too.",
+    ),
+    now("pulseboard_claims_unconfirmed", "Events accepted whose ids are still to be claimed."),
+    now("pulseboard_claims_held", "Ids this instance holds in Redis, about."),
+    now("pulseboard_claims_horizon_seconds", "For how long ids are claimed; 0 without a cluster."),
     now("pulseboard_cluster_up", "1 when Redis answers and this instance is one of the cluster."),
     now(
         "pulseboard_cluster_clock_offset_seconds",
