@@ -1,6 +1,7 @@
 //! The aggregator as a whole, driven step by step on a clock that stands: against a model that
 //! keeps every event, over restarts, and at the edges.
 
+mod buckets;
 mod bus;
 mod harness;
 mod joined;

@@ -40,11 +40,16 @@ pub(super) fn start(
     views: &Views,
     clock: &Clock,
 ) -> Drain {
+    // What is read back later is made of seconds and minutes, whatever windows there are.
+    let mut windows_secs: Vec<u32> = vec![1, 60];
+    windows_secs.extend(config.general.windows.iter().map(|window| window.secs));
+    windows_secs.sort_unstable();
+    windows_secs.dedup();
     let settings = Settings {
         data_dir: data_dir.to_path_buf(),
         node: Arc::clone(&node.id),
         node_name: Arc::clone(&node.name),
-        windows_secs: config.general.windows.iter().map(|window| window.secs).collect(),
+        windows_secs,
         debounce: Duration::from_millis(config.store.debounce_ms as u64),
         events_kept_ms: config.retention.events_days as i64 * DAY_MS,
     };

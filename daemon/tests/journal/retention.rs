@@ -124,3 +124,63 @@ fn a_reader_that_retention_overtakes_goes_on_and_says_what_it_missed() {
     assert_eq!(forward.missed(), trimmed.events - batch.len() as u64);
     assert_eq!(read as u64 + forward.missed(), all);
 }
+
+#[test]
+fn a_spool_lets_go_of_what_is_drained_and_over_two_hours_old_and_of_nothing_else() {
+    let spool = Options {
+        max_bytes: 0,
+        events_days: u32::MAX,
+        spool_bytes: Some(u64::MAX / 2),
+        ..options()
+    };
+    let (_, journal) = forty_hours(spool);
+    let now_ms = NOW_MS + 40 * HOUR_MS;
+    assert_eq!(journal.enforce_retention(now_ms, 1).unwrap().segments, 0, "nothing is drained");
+    let trimmed = journal.enforce_retention(now_ms, 1_501).unwrap();
+    assert!((500..=1_500).contains(&trimmed.events), "{trimmed:?}");
+    let more = journal.enforce_retention(now_ms, u64::MAX).unwrap();
+    assert!(more.events > 1_500, "{more:?}");
+    let newest = journal.enforce_retention(NOW_MS + 40 * HOUR_MS, u64::MAX).unwrap();
+    assert_eq!(newest.segments, 0);
+    assert!(journal.stats().events >= 200, "the last two hours stay");
+}
+
+#[test]
+fn a_spool_is_full_by_what_waits_and_not_by_what_is_kept() {
+    let spool_bytes = Some(400 * 1_024);
+    let disk = FakeDisk::default();
+    let (journal, _) = open_with(&disk, Options { spool_bytes, ..options() });
+    let mut appended = 0;
+    let mut fill = || {
+        let mut number = 0;
+        while let Ok(pending) =
+            journal.append(batch_at(&format!("{appended}-{number}"), 50, 400, NOW_MS))
+        {
+            pending.wait().unwrap();
+            number += 1;
+            assert!(number < 1_000, "it is never full");
+        }
+        appended += number;
+        number
+    };
+    let first = fill();
+    assert!(journal.stats().spool_full && journal.stats().waiting_bytes > 400 * 1_024);
+    let end_seq = journal.next_seq();
+    journal.drained(end_seq / 2);
+    assert!(!journal.stats().spool_full);
+    let half = fill();
+    assert!((first / 3..=first * 2 / 3).contains(&half), "{half} of {first}");
+    journal.allow_waiting(800 * 1_024);
+    assert!(!journal.stats().spool_full);
+    fill();
+    journal.drained(journal.next_seq());
+    assert_eq!((journal.stats().waiting_bytes, journal.stats().spool_full), (0, false));
+    // Kept on disk all the same, and counted anew by a restart that is told how far the store is.
+    let (taken, seq) = (journal.stats().disk_bytes, journal.next_seq());
+    assert!(taken > 400 * 1_024);
+    journal.close();
+    let (journal, _) = open_with(&disk, Options { spool_bytes, ..options() });
+    journal.drained(seq - 100);
+    assert!((1..200 * 1_024).contains(&journal.stats().waiting_bytes));
+    assert!(!journal.stats().spool_full);
+}

@@ -1,22 +1,17 @@
 //! Several instances that are dealt a stream show, each of them, what one shows that is given all of
 //! it, whatever is lost, late, repeated and out of order between them.
 
-use std::sync::Arc;
-
 use proptest::prelude::*;
-use pulseboard::event::{EventBatch, Row};
-use pulseboard::filter::Filter;
-use pulseboard::route::Normaliser;
-use pulseboard::tick::{Names, Sample, TickSummary};
 use pulseboard::window::RouteSort;
 use pulseboard::wire::server::{Aggregate, History, Nodes};
 use tempfile::TempDir;
 
-use crate::aggregate::{Counted, Heard, Watch};
-
 use super::bus::{Bus, Fate};
 use super::harness::{Aggregator, Event, Log, START};
 use super::model::{Happening, events_of, happenings};
+
+mod bounds;
+mod views;
 
 const WINDOWS: [&str; 3] = ["1s", "5s", "60s"];
 
@@ -299,89 +294,6 @@ fn who_was_cut_off_for_minutes_is_joined_second_by_second() {
 }
 
 #[test]
-fn what_is_too_old_too_new_or_from_too_many_is_refused_and_counted() {
-    let mut cluster = Cluster::of(1);
-    cluster.run_ticks(3);
-    let head = cluster.whole.views.latest().tick;
-    let mut state = cluster.nodes[0].shared.state.lock();
-    let heard = |tick: i64, node: usize| Heard {
-        node: format!("{node}").into(),
-        counted: Counted { tick, revision: 1, summary: Arc::default() },
-    };
-    state.hear(vec![heard(head - 400, 1), heard(head + 60, 1), heard(head, 1)], head);
-    assert_eq!(state.heard_stats().0, 2);
-    state.hear((1..100).map(|node| heard(head, node)).collect(), head);
-    assert_eq!(state.heard_stats().0, 2 + 99 - 63);
-    assert_eq!(state.nodes_at(head).reporting, 64);
-}
-
-#[test]
-fn of_what_a_peer_said_the_newest_revision_counts_in_whatever_order_they_come() {
-    let mut cluster = Cluster::of(1);
-    cluster.run_ticks(3);
-    let head = cluster.whole.views.latest().tick;
-    let heard = |revision: u64| {
-        let mut summary = TickSummary::default();
-        summary.totals.events = revision;
-        let counted = Counted { tick: head, revision, summary: Arc::new(summary) };
-        Heard { node: "b".into(), counted }
-    };
-    let mut state = cluster.nodes[0].shared.state.lock();
-    for (revisions, want) in [(&[3, 5, 4, 5, 1][..], 5), (&[7, 6], 7), (&[2], 7)] {
-        state.hear(revisions.iter().map(|revision| heard(*revision)).collect(), head);
-        assert_eq!(state.shown().get(head).unwrap().totals.events, want);
-    }
-    assert_eq!(state.nodes_at(head).reporting, 2);
-}
-
-#[test]
-fn what_peers_said_is_let_go_of_early_when_there_is_much_and_refused_when_there_is_too_much() {
-    let mut cluster = Cluster::of(1);
-    cluster.run_ticks(400);
-    let head = cluster.whole.views.latest().tick;
-    let mut state = cluster.nodes[0].shared.state.lock();
-    let heard = |tick: i64, node: usize, summary: &Arc<TickSummary>| Heard {
-        node: format!("{node}").into(),
-        counted: Counted { tick, revision: 1, summary: Arc::clone(summary) },
-    };
-    let mut small = TickSummary::default();
-    small.totals.events = 1_000;
-    let small = Arc::new(small);
-    let old: Vec<_> = (head - 290..head).flat_map(|tick| (0..63).map(move |n| (tick, n))).collect();
-    state.hear(old.iter().map(|(tick, node)| heard(*tick, *node, &small)).collect(), head);
-    let (refused, bytes) = state.heard_stats();
-    assert_eq!(refused, 0, "they settle with what they have");
-    assert!(bytes <= 128 << 20, "{bytes}");
-    assert_eq!(state.nodes_at(head - 1).reporting, 64);
-    state.hear(vec![heard(head - 289, 61, &small)], head);
-    assert_eq!(state.heard_stats().0, 1, "this one has settled");
-    // Ticks that are not final keep theirs, up to the bound.
-    let mut large = TickSummary::default();
-    let mut names = Names::default();
-    for route in 0..20_000u32 {
-        let mut batch = EventBatch::default();
-        let row = Row { route: batch.add_text(&format!("/{route}")), ..Row::default() };
-        batch.push(row);
-        large.add(&Sample::from(batch.get(0)), &mut names, usize::MAX);
-    }
-    let large = Arc::new(large);
-    let open: Vec<_> =
-        (head - 60..=head).flat_map(|tick| (0..60).map(move |n| (tick, n))).collect();
-    let again = |(tick, node): &(i64, usize)| {
-        let mut heard = heard(*tick, *node, &large);
-        heard.counted.revision = 2;
-        heard
-    };
-    let state = &mut *state;
-    let joined = state.joined_for_test();
-    for heard in open.iter().map(again) {
-        joined.hear(heard, head);
-    }
-    let (refused, bytes) = state.heard_stats();
-    assert!(refused > 1 && bytes <= 2 << 30, "{refused} {bytes}");
-}
-
-#[test]
 fn minutes_and_what_is_stored_of_ticks_stay_this_instances_own() {
     let mut cluster = Cluster::of(2);
     for _ in 0..130 {
@@ -399,97 +311,6 @@ fn minutes_and_what_is_stored_of_ticks_stay_this_instances_own() {
         assert_eq!(owns.iter().sum::<u64>(), own(&cluster.whole, step));
         assert!(owns.iter().all(|own| *own > 0));
     }
-}
-
-fn filter(text: &str) -> Filter {
-    Filter::parse(text, &Normaliser::new::<&str>(false, &[]).unwrap()).unwrap()
-}
-
-#[test]
-fn a_view_watched_on_one_instance_is_counted_on_all_and_joined() {
-    let mut cluster = Cluster::of(3);
-    let happen = |cluster: &mut Cluster, turns: std::ops::Range<u16>| {
-        for turn in turns {
-            let now_ms = cluster.now_ms();
-            let event = |user: u16, route| Event {
-                user,
-                route,
-                at_ms: now_ms - i64::from(turn % 5) * 3_000,
-                ..Event::at(now_ms)
-            };
-            cluster.deal(&[event(turn, 1), event(turn + 1, 2), event(turn + 2, 1)], 0);
-            cluster.run_ticks(1);
-        }
-    };
-    happen(&mut cluster, 0..400);
-    let one = filter("route=/r/1");
-    let watch = cluster.nodes[0].views.watch(one.clone()).unwrap();
-    let want = cluster.whole.views.watch(one.clone()).unwrap();
-    happen(&mut cluster, 400..420);
-    assert!(cluster.nodes.iter().all(|node| node.views.stats().views == 1));
-    let (got, frame) = (watch.latest().unwrap(), want.latest().unwrap());
-    assert_eq!(got.tick, frame.tick);
-    for (got, want) in got.windows.iter().zip(&frame.windows) {
-        assert_eq!(alone(&got.aggregate), alone(&want.aggregate));
-        assert_eq!(got.aggregate.nodes, Nodes { reporting: 3, expected: 3 });
-    }
-    for window in WINDOWS {
-        let since = Some(frame.tick - 300);
-        let history = watch.history_until(window, since, frame.tick).unwrap().history;
-        let whole = want.history_until(window, since, frame.tick).unwrap().history;
-        assert_eq!(difference(&history, &whole), None, "{window}");
-        let asked = |of: &Aggregator| {
-            let through = of.views.through(&one);
-            let at = through.at(window, frame.tick - 30).unwrap();
-            (alone(&at), through.window_routes(window, RouteSort::Events, 3).unwrap())
-        };
-        assert_eq!(asked(&cluster.nodes[0]), asked(&cluster.whole));
-    }
-    // Nobody watches any more: it goes here after a minute, and with it there.
-    drop((watch, want));
-    happen(&mut cluster, 420..490);
-    assert!(cluster.nodes.iter().all(|node| node.views.stats().views == 0));
-}
-
-#[test]
-fn a_view_that_gave_way_and_is_opened_again_shows_what_peers_said_before() {
-    let mut cluster = Cluster::of(2);
-    let one = filter("route=/r/1");
-    let theirs = cluster.nodes[1].views.watch(one.clone()).unwrap();
-    for turn in 0..90 {
-        let event = Event { user: turn, ..Event::at(cluster.now_ms()) };
-        cluster.deal(&[event, event], 0);
-        cluster.run_ticks(1);
-    }
-    let open = |node: &Aggregator, user: u32| node.views.watch(filter(&format!("userId=u{user}")));
-    let mine: Vec<_> = (0..3).map(|user| open(&cluster.nodes[0], user).unwrap()).collect();
-    cluster.run_ticks(2);
-    drop(mine);
-    let watch = cluster.nodes[0].views.watch(one.clone()).unwrap();
-    cluster.run_ticks(3);
-    let head = theirs.latest().unwrap().tick;
-    for window in WINDOWS {
-        let of =
-            |watch: &Watch| watch.history_until(window, Some(head - 80), head).unwrap().history;
-        assert_eq!(difference(&of(&watch), &of(&theirs)), None, "{window}");
-    }
-    assert_eq!(watch.latest().unwrap().windows[2].aggregate.events, 2 * 55);
-}
-
-#[test]
-fn views_of_others_give_way_to_who_watches_here() {
-    let mut cluster = Cluster::of(2);
-    cluster.run_ticks(2);
-    let open = |node: &Aggregator, user: u32| node.views.watch(filter(&format!("userId=u{user}")));
-    let theirs: Vec<_> = (0..3).map(|user| open(&cluster.nodes[1], user).unwrap()).collect();
-    cluster.run_ticks(2);
-    assert_eq!(cluster.nodes[0].views.stats().views, 3);
-    let mine: Vec<_> = (7..10).map(|user| open(&cluster.nodes[0], user).unwrap()).collect();
-    cluster.run_ticks(2);
-    assert!(mine.iter().all(|watch| watch.latest().is_some()));
-    assert_eq!(cluster.nodes[0].views.stats().views, 3);
-    assert_eq!(cluster.nodes[0].views.stats().views_refused, 0);
-    drop((mine, theirs));
 }
 
 #[test]

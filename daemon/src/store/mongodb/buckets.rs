@@ -56,6 +56,8 @@ pub struct StoredBucket<'a> {
     pub node: &'a str,
     /// Grows with every change.
     pub revision: u64,
+    /// Whether it was counted again from the stored events.
+    pub recounted: bool,
     /// For [`pulseboard::tick::Totals::decode`]; empty where it was not asked for.
     pub summary: &'a [u8],
     /// For [`RouteTable::merge_encoded`]; empty where it was not asked for.
@@ -145,6 +147,7 @@ pub fn read_bucket(document: &RawDocument) -> Result<StoredBucket<'_>, BucketErr
         tick: document.get_i64("tick").map_err(field("tick"))?,
         node: document.get_str("node").map_err(field("node"))?,
         revision: document.get_i64("revision").map_err(field("revision"))? as u64,
+        recounted: document.get_bool("recounted").unwrap_or_default(),
         summary: bytes("summary")?,
         routes: bytes("routeSummary")?,
     })

@@ -217,7 +217,7 @@ pub enum Part {
 /// Buckets of `from..to` (ticks), in order of time.
 pub fn buckets(secs: u32, (from, to): (i64, i64), part: Part) -> Find {
     let span = doc! { "$gte": date(from * 1_000), "$lt": date(to * 1_000) };
-    let mut projection = doc! { "_id": 0, "tick": 1, "node": 1, "revision": 1 };
+    let mut projection = doc! { "_id": 0, "tick": 1, "node": 1, "revision": 1, "recounted": 1 };
     if part != Part::Routes {
         projection.insert("summary", 1);
     }

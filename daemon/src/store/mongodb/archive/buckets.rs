@@ -30,7 +30,9 @@ impl Unwritten {
             return true;
         }
         match self.0.get(&stored.tick) {
-            Some(newer) if newer.revision >= stored.revision => false,
+            // What was counted from stored events leaves out those that are another instance's, which
+            // what was counted live does not.
+            Some(newer) if newer.revision >= stored.revision && !stored.recounted => false,
             _ => {
                 self.0.remove(&stored.tick);
                 true
