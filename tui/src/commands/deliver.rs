@@ -131,6 +131,7 @@ impl Courier {
         let limited_since = began;
         let mut backoff = BACKOFF_FIRST;
         let (mut repeats, mut limited, mut events_quota) = (0, 0, None);
+        let mut accepted_before = 0;
         loop {
             let reused = self.connection.is_open();
             let sent = Instant::now();
@@ -168,7 +169,18 @@ impl Courier {
                     continue;
                 }
                 Ok(answer) => {
-                    let verdict = verdict(target, &answer)?;
+                    let mut verdict = verdict(target, &answer)?;
+                    let passing = verdict.rejected.iter().filter_map(|item| item.retry_after_ms);
+                    if let Some(ms) = passing.max().filter(|_| began.elapsed() < self.patience) {
+                        // Another instance is at some of these: what was taken now is a duplicate
+                        // when all are sent again.
+                        accepted_before += verdict.accepted;
+                        repeats += 1;
+                        sleep(Duration::from_millis(ms).min(RETRY_AFTER_MOST)).await;
+                        continue;
+                    }
+                    verdict.accepted += accepted_before;
+                    verdict.duplicates = verdict.duplicates.saturating_sub(accepted_before);
                     let (ack_time, quota) = (sent.elapsed(), events_quota);
                     return Ok(Delivered { verdict, ack_time, repeats, limited, quota });
                 }
@@ -313,6 +325,15 @@ mod tests {
         let mut courier = Courier::new(target, "/api/events", Duration::from_secs(5));
         let waiting = Waiting::new(std::sync::Arc::new(Progress::endless(true)));
         courier.deliver(target, NDJSON, &BODY, &waiting).await
+    }
+
+    #[tokio::test]
+    async fn what_another_instance_is_taking_is_sent_again_and_counted_once() {
+        const FIRST: &str = r#"{"accepted":1,"duplicates":0,"rejected":[{"index":1,"code":"claim_pending","message":"m","retryAfterMs":1}],"rejectedTotal":1}"#;
+        const THEN: &str = r#"{"accepted":1,"duplicates":1,"rejected":[],"rejectedTotal":0}"#;
+        let target = scripted(&[("200 OK", FIRST), ("200 OK", THEN)]).await;
+        let done = deliver(&target).await.unwrap();
+        assert_eq!((done.verdict.accepted, done.verdict.duplicates, done.repeats), (2, 0, 1));
     }
 
     #[tokio::test]
