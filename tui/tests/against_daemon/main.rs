@@ -7,6 +7,7 @@
 
 mod daemon;
 mod export;
+mod figures;
 mod http;
 mod kill;
 mod real_input;

@@ -10,13 +10,13 @@ use crate::http::Http;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-fn start(folder: &Path) -> Daemon {
+pub(crate) fn start(folder: &Path) -> Daemon {
     let mut command = daemon::command(folder, 0);
     command.env("PULSEBOARD_AUTH__SECRET", SECRET);
     Daemon::start_by(command, folder).unwrap()
 }
 
-fn mint(arguments: &[&str]) -> String {
+pub(crate) fn mint(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_pulseboard"))
         .arg("token")
         .args(arguments)

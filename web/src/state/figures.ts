@@ -84,7 +84,10 @@ export function groupsOf(readings: Readings, { instances, notices }: Standing): 
 
   function lag(): string | undefined {
     const size = shown("store_lag_bytes", bytes);
-    return shown("store_lag_events", (events) => `${count(events)} ${events === 1 ? "event" : "events"}${size ? `, ${size}` : ""}`);
+    return shown(
+      "store_lag_events",
+      (events) => `${count(events)} ${events === 1 ? "event" : "events"}${size ? `, ${size}` : ""}`,
+    );
   }
 
   function journal(): string | undefined {
