@@ -134,3 +134,17 @@ fn a_proxy_cuts_in_the_middle_freezes_and_refuses() {
     connect().write_all(b"x").unwrap();
     listener.accept().unwrap().0.read_exact(&mut [0; 1]).unwrap();
 }
+
+#[test]
+fn a_proxy_makes_a_server_say_something_else() {
+    let redis = Redis::start();
+    let address = redis.url_without_password().replace("redis://", "");
+    let proxy = Proxy::rewriting(&address, |bytes| {
+        if bytes.starts_with(b"+PONG") {
+            bytes[1] = b'S';
+        }
+    });
+    let client = redis::Client::open(format!("redis://{}", proxy.address())).unwrap();
+    let said: String = redis::cmd("PING").query(&mut client.get_connection().unwrap()).unwrap();
+    assert_eq!(said, "SONG");
+}

@@ -125,6 +125,11 @@ impl Member {
         Self { process, port, proxy }
     }
 
+    /// Where it listens, whatever is in front of it.
+    pub(crate) fn direct_address(&self) -> String {
+        self.port.address()
+    }
+
     /// Where clients reach it.
     pub(crate) fn address(&self) -> String {
         self.proxy.as_ref().map_or_else(|| self.port.address(), Proxy::address)

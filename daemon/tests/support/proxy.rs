@@ -21,9 +21,13 @@ enum Mode {
     Refuse,
 }
 
+/// Changes what a server answers.
+type Rewrite = Box<dyn Fn(&mut Vec<u8>) + Send + Sync>;
+
 /// What all connections share.
 struct Shared {
     to: String,
+    rewrite: Option<Rewrite>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -64,6 +68,19 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Listens on a free port and connects whoever comes to an address, there or not.
     pub(crate) fn to(address: &str) -> Self {
+        Self::new(address, None)
+    }
+
+    /// One that changes what the server answers, a chunk at a time: a server of another version,
+    /// another clock.
+    pub(crate) fn rewriting(
+        address: &str,
+        rewrite: impl Fn(&mut Vec<u8>) + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(address, Some(Box::new(rewrite)))
+    }
+
+    fn new(address: &str, rewrite: Option<Rewrite>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let state = State {
             mode: Mode::Pass,
@@ -75,7 +92,7 @@ impl Proxy {
             is_over: false,
         };
         let (state, changed) = (Mutex::new(state), Condvar::new());
-        let shared = Arc::new(Shared { to: address.to_owned(), state, changed });
+        let shared = Arc::new(Shared { to: address.to_owned(), rewrite, state, changed });
         let proxy = Self { address: listener.local_addr().unwrap(), shared: Arc::clone(&shared) };
         std::thread::spawn(move || accept(&listener, &shared));
         proxy
@@ -210,7 +227,13 @@ fn carry(shared: &Shared, pair: &Pair, from_client: bool) {
     let mut buffer = vec![0; CHUNK_BYTES];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         let Some((admitted, cuts)) = shared.admit(pair.round, read, from_client) else { break };
-        if to.write_all(&buffer[..admitted]).is_err() {
+        let mut chunk = buffer[..admitted].to_vec();
+        if let Some(rewrite) = &shared.rewrite
+            && !from_client
+        {
+            rewrite(&mut chunk);
+        }
+        if to.write_all(&chunk).is_err() {
             break;
         }
         if cuts {
