@@ -28,6 +28,9 @@ const BUCKETS_MAX: usize = 256;
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The shortest debounce.
 const DEBOUNCE_MIN: Duration = Duration::from_millis(20);
+/// How long the local store may take to hold what was counted, and how often it is asked.
+const FOLLOWS_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Minutes that may be in memory alone when everything is written anew.
 const RECENT_MINUTES: i64 = 200;
 
@@ -135,9 +138,14 @@ impl Aggregates {
         set(&self.shared.board.written_seq, 0);
         let counts = &self.shared.counts;
         let upto = counts.applied_seq();
-        if counts.stored_seq() < upto {
-            // What is stored here is what can be listed; it follows within a second.
-            tokio::time::sleep(Duration::from_millis(200)).await;
+        // What is stored here is what can be listed. It follows within a second, and never reaches
+        // what is counted meanwhile: that is noted.
+        let follows = async {
+            while counts.stored_seq() < upto {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        if tokio::time::timeout(FOLLOWS_WITHIN, follows).await.is_err() {
             return Err(CountsError("the local store is not up to date yet".into()).into());
         }
         let mut after = i64::MIN / MINUTE;

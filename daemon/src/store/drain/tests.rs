@@ -1,5 +1,7 @@
 //! The drain over a store that is made of memory: slow, failing, refusing single documents.
 
+mod busy;
+
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -275,6 +277,16 @@ impl Scene {
 }
 
 fn drain(dir: &TempDir, journal: &Journal, fake: &Fake, clock: Clock) -> Drain {
+    drain_of(dir, journal, fake, clock, Arc::new(NoCounts))
+}
+
+fn drain_of(
+    dir: &TempDir,
+    journal: &Journal,
+    fake: &Fake,
+    clock: Clock,
+    counts: Arc<dyn Counts>,
+) -> Drain {
     let settings = Settings {
         data_dir: dir.path().to_path_buf(),
         node: NODE.into(),
@@ -285,7 +297,7 @@ fn drain(dir: &TempDir, journal: &Journal, fake: &Fake, clock: Clock) -> Drain {
     };
     let within = Duration::from_millis(300);
     let fake = Arc::new(fake.clone());
-    Drain::over(settings, fake, journal.clone(), Arc::new(NoCounts), clock, within)
+    Drain::over(settings, fake, journal.clone(), counts, clock, within)
 }
 
 #[tokio::test(flavor = "multi_thread")]
