@@ -29,7 +29,7 @@ async fn read(daemon: &Daemon, token: &str) -> Figures {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), figures).await.expect("figures in time")
+    tokio::time::timeout(Duration::from_mins(1), figures).await.expect("figures in time")
 }
 
 #[tokio::test]
