@@ -2,7 +2,7 @@
 //! MongoDB, to Redis or to a daemon, what was acknowledged is stored once, and counted once.
 //!
 //! `FAULT_ROUNDS=100 FAULT_SEED=1 cargo nextest run -p pulseboardd --test faults rounds_by_seed
-//! --no-capture` runs many, each with a fault of its seed's choice.
+//! --no-capture` runs many, each with a fault of its seed's choice; `FAULT_KIND=Redis` of one kind only.
 
 #![allow(clippy::unwrap_used, reason = "a scenario that cannot go on has failed")]
 #![allow(clippy::disallowed_methods, reason = "waiting needs a clock")]
