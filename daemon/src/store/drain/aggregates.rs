@@ -28,6 +28,10 @@ const BUCKETS_MAX: usize = 256;
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The shortest debounce.
 const DEBOUNCE_MIN: Duration = Duration::from_millis(20);
+/// How long the local store may take to catch up with what is counted.
+const STORED_WITHIN: Duration = Duration::from_secs(10);
+/// How often it is looked whether it has.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Minutes that may be in memory alone when everything is written anew.
 const RECENT_MINUTES: i64 = 200;
 
@@ -57,6 +61,9 @@ pub(super) struct Aggregates {
     epoch: u64,
     /// Events whose changes are not noted: from, up to.
     unread: Option<(u64, u64)>,
+    /// Events from here on made changes that were not noted; read again once what was noted is
+    /// written.
+    missed_from: Option<u64>,
     recounting: Option<JoinHandle<()>>,
 }
 
@@ -69,7 +76,7 @@ impl Aggregates {
     ) -> Self {
         let written = get(&shared.board.written_seq);
         let unread = (written < followed_seq).then_some((written + 1, followed_seq));
-        Self { shared, permit, epoch: 0, unread, recounting: None }
+        Self { shared, permit, epoch: 0, unread, missed_from: None, recounting: None }
     }
 
     /// Runs until `stop`; then writes what changed since, once.
@@ -109,22 +116,16 @@ impl Aggregates {
         }
         self.read_again().await?;
         let changed = self.shared.counts.take_changes();
+        // It is told once, and this round may fail.
+        self.missed_from = self.missed_from.into_iter().chain(changed.missed_from).min();
         // While events are counted again that were counted before, what is stored is newer.
         if changed.applied_seq >= get(&self.shared.board.written_seq) {
             self.write(&changed).await?;
             self.shared.counts.changes_written();
-            match changed.missed_from {
-                None if self.unread.is_none() => {
-                    set(&self.shared.board.written_seq, changed.applied_seq);
-                }
-                None => {}
-                Some(from) => {
-                    let from = self.unread.map_or(from, |(earlier, _)| earlier.min(from));
-                    self.unread = Some((from, changed.applied_seq));
-                }
+            match self.missed_from.take() {
+                None => set(&self.shared.board.written_seq, changed.applied_seq),
+                Some(from) => self.unread = Some((from, changed.applied_seq)),
             }
-        } else if let Some(from) = changed.missed_from {
-            self.unread = Some((from, changed.applied_seq));
         }
         self.recount_next();
         Ok(())
@@ -135,10 +136,14 @@ impl Aggregates {
         set(&self.shared.board.written_seq, 0);
         let counts = &self.shared.counts;
         let upto = counts.applied_seq();
-        if counts.stored_seq() < upto {
-            // What is stored here is what can be listed; it follows within a second.
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            return Err(CountsError("the local store is not up to date yet".into()).into());
+        // What is stored here is what can be listed; it follows within a second, and never quite
+        // while events go on coming.
+        let waits_until = self.shared.clock.elapsed() + STORED_WITHIN;
+        while counts.stored_seq() < upto {
+            if self.shared.clock.elapsed() > waits_until {
+                return Err(CountsError("the local store is not up to date yet".into()).into());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
         let mut after = i64::MIN / MINUTE;
         loop {
@@ -258,6 +263,10 @@ impl Aggregates {
         add(&self.shared.board.bucket_batches, 1);
         let key =
             |index: &u32| (puts[*index as usize].bucket.secs, puts[*index as usize].bucket.start);
+        if let Some(unfit) = answer.unfit.iter().find(|unfit| !unfit.is_about_it()) {
+            // Whatever else was refused: all of it is written again.
+            return Err(Failure::Refused(unfit.message.clone()).into());
+        }
         if let Some(unfit) = answer.unfit.first() {
             let (secs, tick) = key(&unfit.index);
             tracing::error!(
