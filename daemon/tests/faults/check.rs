@@ -86,6 +86,9 @@ pub(crate) fn minutes_in_mongod(world: &World, events: &[Event]) {
         let counted = merged(&world.minutes());
         differences(&wanted, &counted)
     });
+    let minutes = world.minutes();
+    let recounted = minutes.iter().filter(|minute| minute.get_bool("recounted").unwrap_or(false));
+    println!("{} minutes of instances, {} of them recounted", minutes.len(), recounted.count());
 }
 
 /// Waits until there is no difference; says what it was when it lasts.

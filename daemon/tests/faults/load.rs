@@ -130,8 +130,42 @@ impl Client {
             let most = if self.number % 4 == 3 { 1 } else { shape.batch };
             let len = self.stream.random().random_range(1..=most);
             let batch = self.stream.batch(len);
+            let random = self.stream.random();
+            let (is_twice_at_once, is_again) = (random.random_bool(0.1), random.random_bool(0.15));
+            if is_twice_at_once {
+                self.settle_twice(shared, &batch);
+            }
+            let again = is_again.then(|| batch.clone());
             self.settle(shared, batch);
+            // A client that lost its answer.
+            if let Some(batch) = again {
+                self.settle(shared, batch);
+            }
             std::thread::sleep(shape.pace);
+        }
+    }
+
+    /// Sends a batch to two daemons at the same time, once; what either took is acknowledged.
+    fn settle_twice(&mut self, shared: &Shared, batch: &[Event]) {
+        let events: Vec<&Event> = batch.iter().collect();
+        let mut to = || self.stream.random().random_range(0..shared.addresses.len());
+        let (first, second) = (shared.addresses[to()], shared.addresses[to()]);
+        let sender = &mut self.sender;
+        let outcomes = std::thread::scope(|scope| {
+            let other = scope.spawn(|| Sender::Lines.send(second, &events));
+            [sender.send(first, &events), other.join().unwrap()]
+        });
+        let mut account = shared.account.lock().unwrap();
+        for outcome in outcomes {
+            let Outcome::Judged(rejected) = outcome else { continue };
+            for (index, event) in batch.iter().enumerate() {
+                if rejected.iter().all(|(refused, _)| *refused != index) {
+                    account.acknowledged.insert(event.id.clone(), event.clone());
+                }
+            }
+            for (_, code) in rejected {
+                *account.retries.entry(code).or_default() += 1;
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //! MongoDB, to Redis or to a daemon, what was acknowledged is stored once, and counted once.
 //!
 //! `FAULT_ROUNDS=100 FAULT_SEED=1 cargo nextest run -p pulseboardd --test faults rounds_by_seed
-//! --no-capture` runs many, each with a fault of its seed's choice.
+//! --no-capture` runs many, each with a fault of its seed's choice; `FAULT_KIND=Redis` of one kind only.
 
 #![allow(clippy::unwrap_used, reason = "a scenario that cannot go on has failed")]
 #![allow(clippy::disallowed_methods, reason = "waiting needs a clock")]
@@ -58,7 +58,11 @@ fn round(seed: u64, fault: Fault, daemons: usize, over_mongod: bool) {
 /// A round of the seed's own choice.
 fn round_by_seed(seed: u64) {
     let mut random = StdRng::seed_from_u64(seed ^ 0x5eed);
-    let fault = Fault::ALL[random.random_range(0..Fault::ALL.len())];
+    // Of one kind only, by the beginning of its name: FAULT_KIND=Redis.
+    let kind = std::env::var("FAULT_KIND").unwrap_or_default();
+    let is_wanted = |fault: &Fault| format!("{fault:?}").starts_with(&kind);
+    let faults: Vec<Fault> = Fault::ALL.into_iter().filter(is_wanted).collect();
+    let fault = faults[random.random_range(0..faults.len())];
     let several = fault.needs_redis() || random.random_bool(0.6);
     round(seed, fault, if several { 3 } else { 1 }, true);
 }

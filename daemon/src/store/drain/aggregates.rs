@@ -28,10 +28,9 @@ const BUCKETS_MAX: usize = 256;
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The shortest debounce.
 const DEBOUNCE_MIN: Duration = Duration::from_millis(20);
-/// How long the local store may take to catch up with what is counted.
-const STORED_WITHIN: Duration = Duration::from_secs(10);
-/// How often it is looked whether it has.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long the local store may take to hold what was counted, and how often it is asked.
+const FOLLOWS_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Minutes that may be in memory alone when everything is written anew.
 const RECENT_MINUTES: i64 = 200;
 
@@ -136,14 +135,15 @@ impl Aggregates {
         set(&self.shared.board.written_seq, 0);
         let counts = &self.shared.counts;
         let upto = counts.applied_seq();
-        // What is stored here is what can be listed; it follows within a second, and never quite
-        // while events go on coming.
-        let waits_until = self.shared.clock.elapsed() + STORED_WITHIN;
-        while counts.stored_seq() < upto {
-            if self.shared.clock.elapsed() > waits_until {
-                return Err(CountsError("the local store is not up to date yet".into()).into());
+        // What is stored here is what can be listed. It follows within a second, and never reaches
+        // what is counted meanwhile: that is noted.
+        let follows = async {
+            while counts.stored_seq() < upto {
+                tokio::time::sleep(LOOK_AGAIN).await;
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+        };
+        if tokio::time::timeout(FOLLOWS_WITHIN, follows).await.is_err() {
+            return Err(CountsError("the local store is not up to date yet".into()).into());
         }
         let mut after = i64::MIN / MINUTE;
         loop {

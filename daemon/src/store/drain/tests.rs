@@ -1,5 +1,8 @@
 //! The drain over a store that is made of memory: slow, failing, refusing single documents.
 
+mod busy;
+mod counted;
+
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -11,8 +14,6 @@ use pulseboard::event::{EventBatch, Row};
 use pulseboard::tick::TickSummary;
 use tempfile::TempDir;
 use tokio::sync::watch;
-
-mod counted;
 
 use super::sink::{Answer, Doing, Failure, Holder, Owner, Put, Sink, Standing, Unfit};
 use super::*;
@@ -260,7 +261,7 @@ pub(super) struct Scene {
 impl Scene {
     fn new(fake: Fake) -> Self {
         let (dir, journal) = empty();
-        let drain = drain(&dir, &journal, &fake, Arc::new(NoCounts));
+        let drain = drain(&dir, &journal, &fake, Clock::system());
         Self { dir, journal, fake, drain }
     }
 
@@ -312,7 +313,17 @@ async fn append(journal: &Journal, events: std::ops::Range<u32>) {
     }
 }
 
-fn drain(dir: &TempDir, journal: &Journal, fake: &Fake, counts: Arc<dyn Counts>) -> Drain {
+fn drain(dir: &TempDir, journal: &Journal, fake: &Fake, clock: Clock) -> Drain {
+    drain_of(dir, journal, fake, clock, Arc::new(NoCounts))
+}
+
+fn drain_of(
+    dir: &TempDir,
+    journal: &Journal,
+    fake: &Fake,
+    clock: Clock,
+    counts: Arc<dyn Counts>,
+) -> Drain {
     let settings = Settings {
         data_dir: dir.path().to_path_buf(),
         node: NODE.into(),
@@ -323,7 +334,7 @@ fn drain(dir: &TempDir, journal: &Journal, fake: &Fake, counts: Arc<dyn Counts>)
     };
     let within = Duration::from_millis(300);
     let fake = Arc::new(fake.clone());
-    Drain::over(settings, fake, journal.clone(), counts, Clock::system(), within)
+    Drain::over(settings, fake, journal.clone(), counts, clock, within)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -382,7 +393,7 @@ async fn a_drain_goes_on_where_the_one_before_was_and_resends_little() {
     scene.drained(300).await;
     assert_eq!(scene.drain.stop(Duration::from_millis(50)).await, 0);
     let before = scene.fake.state.lock().inserts;
-    let again = drain(&scene.dir, &scene.journal, &scene.fake, Arc::new(NoCounts));
+    let again = drain(&scene.dir, &scene.journal, &scene.fake, Clock::system());
     assert_eq!(again.stats().drained_seq, 300);
     scene.append(300..310).await;
     let scene = Scene { drain: again, ..scene };
