@@ -287,10 +287,10 @@ impl Journal {
         if first_seq == 1 { None } else { index.oldest_arrival_ms() }
     }
 
-    /// When the event of this sequence arrived, or the next one held after it, Unix ms; perhaps a
-    /// second early.
+    /// When the event of this sequence arrived, or the next one held after it, Unix ms, about: not
+    /// before and not after those it is stored together with.
     pub fn arrived_ms(&self, seq: u64) -> Option<i64> {
-        self.0.shared.index.read().at_or_after(seq).map(|found| found.arrival_ms().0)
+        self.0.shared.index.read().at_or_after(seq).map(|found| found.arrived_ms(seq))
     }
 
     /// Stored events, newest stored first.

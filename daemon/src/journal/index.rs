@@ -115,6 +115,17 @@ impl Found {
             Self::Memory(batch) => batch.arrival_ms,
         }
     }
+
+    /// When an event of it arrived, Unix ms, as if all had come evenly: exact for the first and
+    /// the last.
+    pub(super) fn arrived_ms(&self, seq: u64) -> i64 {
+        let (first_ms, last_ms) = self.arrival_ms();
+        let others = i128::from(self.end_seq().saturating_sub(self.first_seq() + 1));
+        let before = i128::from(seq.saturating_sub(self.first_seq())).min(others);
+        let took_ms = i128::from(last_ms) - i128::from(first_ms);
+        let after_ms = if others == 0 { 0 } else { took_ms * before / others };
+        first_ms + i64::try_from(after_ms).unwrap_or(0)
+    }
 }
 
 /// All of it.

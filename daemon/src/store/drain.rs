@@ -10,6 +10,7 @@
 //! and [`delivery`] bring events over; [`aggregates`] and [`recounts`] write buckets; [`sink`] is the
 //! store as all of them need it, [`mongo`] is that over MongoDB; [`kept`] remembers how far it is.
 //! Started and stopped by `app`.
+use std::sync::atomic::Ordering;
 
 mod aggregates;
 mod aside;
@@ -177,6 +178,16 @@ impl Shared {
         (self.journal.next_seq() - 1).saturating_sub(get(&self.board.drained_seq))
     }
 
+    /// How much waits now. What waits later is not older than now, if that is nothing.
+    fn look(&self) -> u64 {
+        let now_ms = self.clock.now_ms();
+        let lag_events = self.lag_events();
+        if lag_events == 0 {
+            self.board.caught_up_ms.store(now_ms, Ordering::Relaxed);
+        }
+        lag_events
+    }
+
     /// Keeps the position durably, if it moved, and tells the journal.
     async fn keep(self: &Arc<Self>) {
         let this = Arc::clone(self);
@@ -312,10 +323,13 @@ impl Drain {
         let shared = &self.0.shared;
         let board = &shared.board;
         let drained_seq = get(&board.drained_seq);
-        let lag_events = shared.lag_events();
+        let lag_events = shared.look();
         let oldest_ms =
             (lag_events > 0).then(|| shared.journal.arrived_ms(drained_seq + 1)).flatten();
-        let waited_ms = oldest_ms.map_or(0, |at| (shared.clock.now_ms() - at).max(0));
+        // Known about, where it is stored together with events that came long before.
+        let caught_up_ms = board.caught_up_ms.load(Ordering::Relaxed);
+        let waited_ms =
+            oldest_ms.map_or(0, |at| (shared.clock.now_ms() - at.max(caught_up_ms)).max(0));
         Stats {
             drained_seq,
             written_seq: get(&board.written_seq),

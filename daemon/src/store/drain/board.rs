@@ -1,6 +1,6 @@
 //! The drain's figures, as its tasks keep them and everyone else reads them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,6 +14,8 @@ pub(super) struct Board {
     pub written_seq: AtomicU64,
     /// Both, as far as a restart knows.
     pub kept_seq: AtomicU64,
+    /// When nothing waited last, Unix ms.
+    pub caught_up_ms: AtomicI64,
     /// Documents the store took, those that were there among them.
     pub accepted: AtomicU64,
     pub event_batches: AtomicU64,

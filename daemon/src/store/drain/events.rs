@@ -128,6 +128,7 @@ impl Events {
             let done = first.remove();
             self.mark(&done).await;
             set(&self.shared.board.drained_seq, done.end_seq - 1);
+            self.shared.look();
         }
     }
 

@@ -9,6 +9,8 @@ use mongodb::options::ConnectionString;
 
 /// The database when the connection string names none.
 const DATABASE: &str = "pulseboard";
+/// Databases that MongoDB keeps its own things in.
+const THEIRS: [&str; 3] = ["admin", "config", "local"];
 
 /// What the shared store is told at start.
 #[derive(Clone)]
@@ -39,7 +41,11 @@ impl Settings {
 
     /// Whether the connection string is one.
     pub fn check(&self) -> Result<(), SettingsError> {
-        self.connection().map(drop)
+        let database = Self::database(&self.connection()?);
+        if THEIRS.contains(&&*database) {
+            return Err(SettingsError::Theirs { database });
+        }
+        Ok(())
     }
 
     /// The connection string, read.
@@ -54,17 +60,24 @@ impl Settings {
     }
 
     fn wrong(&self, message: &str) -> SettingsError {
-        let message = message.strip_prefix("Kind: ").unwrap_or(message);
-        let message = message.strip_prefix("An invalid argument was provided: ").unwrap_or(message);
-        let message = message.split(", labels:").next().unwrap_or(message);
-        let problem = if self.tells_secrets(message) {
+        let problem = if !self.tells_secrets(message) {
+            plain(message)
+        } else if let Err(error) = ConnectionString::parse(self.without_user()) {
+            // What is wrong with the rest is said without them.
+            plain(&error.to_string())
+        } else {
             "a user name or password holds one of : / ? # [ ] @ %, which is written as a percent \
              sign and two digits there"
                 .to_owned()
-        } else {
-            message.to_owned()
         };
-        SettingsError { problem }
+        SettingsError::NotOne { problem }
+    }
+
+    /// The connection string without user and password.
+    fn without_user(&self) -> String {
+        let (scheme, after) = self.uri.split_once("://").unwrap_or(("", &self.uri));
+        let rest = after.rsplit_once('@').map_or(after, |(_, rest)| rest);
+        format!("{scheme}://{rest}")
     }
 
     /// Whether a message holds any part of the user's name or password.
@@ -84,9 +97,23 @@ impl fmt::Debug for Settings {
 
 /// What is wrong with the connection string: a sentence without its setting's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is not a connection string: {problem}; it looks like mongodb://HOST:27017/pulseboard")]
-pub struct SettingsError {
-    problem: String,
+pub enum SettingsError {
+    /// It cannot be read as one.
+    #[error("is not a connection string: {problem}; it looks like mongodb://HOST:27017/pulseboard")]
+    NotOne { problem: String },
+    /// It names a database that is not for events.
+    #[error(
+        "the database {database} is MongoDB's own; name another, as in \
+         mongodb://HOST:27017/pulseboard?authSource=admin"
+    )]
+    Theirs { database: String },
+}
+
+/// The driver's words, without what it puts around them.
+fn plain(message: &str) -> String {
+    let message = message.strip_prefix("Kind: ").unwrap_or(message);
+    let message = message.strip_prefix("An invalid argument was provided: ").unwrap_or(message);
+    message.split(", labels:").next().unwrap_or(message).to_owned()
 }
 
 #[cfg(test)]
@@ -110,6 +137,29 @@ mod tests {
             assert!(refused.contains(said), "{uri}: {refused}");
             assert!(refused.contains("is not a connection string"), "{uri}: {refused}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_beside_a_user_and_a_password_too() {
+        for (uri, said) in [
+            ("mongodb://o:p@localhost:99999", "port"),
+            ("http://o:p@localhost", "scheme: http"),
+            ("mongodb://o:p@localhost/?retryWrites=perhaps", "retrywrites"),
+            ("mongodb://o:p/p@localhost", "a user name or password holds"),
+        ] {
+            let refused = refusal(uri);
+            assert!(refused.to_lowercase().contains(said), "{uri}: {refused}");
+        }
+    }
+
+    #[test]
+    fn databases_of_mongodb_itself_are_not_written_to() {
+        for database in ["admin", "config", "local"] {
+            let uri = format!("mongodb://localhost/{database}");
+            let refused = Settings::for_tests(uri).check().unwrap_err().to_string();
+            assert!(refused.contains(&format!("the database {database} is")), "{refused}");
+        }
+        assert_eq!(Settings::for_tests("mongodb://localhost/?authSource=admin").check(), Ok(()));
     }
 
     #[test]

@@ -67,3 +67,16 @@ async fn aggregates_of_an_instance_that_never_rests_are_written() {
     tokio::time::timeout(Duration::from_mins(1), written).await.unwrap();
     drop(drain);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_is_not_said_to_be_older_than_the_moment_nothing_waited() {
+    // Events of this scene say that they arrived long ago.
+    let scene = Scene::new(Fake::new());
+    scene.append(0..10).await;
+    scene.drained(10).await;
+    assert_eq!(scene.drain.stats().lag_events, 0);
+    scene.fake.ready.send_replace(false);
+    scene.append(10..20).await;
+    let stats = scene.drain.stats();
+    assert!(stats.lag_seconds < 3_600.0, "{stats:?}");
+}
