@@ -76,6 +76,21 @@ fn figures_tell_the_truth() {
 }
 
 #[test]
+fn readiness_is_refused_while_no_new_id_can_be_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = [("PULSEBOARD_DEDUPE__MAX_IDS", "1000")];
+    let daemon = Daemon::start_with(dir.path(), &settings);
+    let events = "{\"type\":\"t\",\"route\":\"/\"}\n".repeat(1_000);
+    assert_eq!(daemon.get("/health/ready").status, 200);
+    assert_eq!(daemon.post("application/x-ndjson", events.clone()).status, 200);
+    let refused = daemon.post("application/x-ndjson", events);
+    assert_eq!((refused.status, refused.text().contains("dedupe_full")), (503, true));
+    let ready = daemon.get("/health/ready");
+    assert_eq!((ready.status, ready.text().contains("dedupe.max_ids")), (503, true));
+    assert_eq!(daemon.metric("pulseboard_ready"), 0.0);
+}
+
+#[test]
 fn the_form_follows_accept() {
     let dir = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(dir.path());

@@ -14,9 +14,6 @@ use crate::cluster::{Cluster, Status};
 use crate::store::drain::{self, Drain};
 use crate::store::mongodb::{Mongo, State};
 
-/// The dedupe horizon never goes below this, ms: at it, new ids are refused.
-const HORIZON_MS_MIN: i64 = 65_000;
-
 /// Counting that is this far behind accepting is worth a look, ms.
 const BEHIND_MS: u64 = 5_000;
 
@@ -137,8 +134,10 @@ pub fn readiness(stages: &Stages) -> Readiness {
         )
     } else if journal_stats.disk_full {
         Check::failed("disk full", "the disk is full; events are refused until there is room")
-    } else if stages.dedupe.horizon_ms(stages.clock.now_ms()) <= HORIZON_MS_MIN {
-        Check::failed("ids full", "dedupe.max_ids are remembered and none is old enough to forget")
+    } else if stages.dedupe.is_full(stages.clock.now_ms()) {
+        let detail = "dedupe.max_ids ids are remembered and none is older than 65 s; events are \
+                      refused until some are, or until the daemon runs with a higher bound";
+        Check::failed("ids full", detail)
     } else if let Some(check) =
         filling(journal_stats.waiting_bytes, journal_stats.waiting_bytes_max)
     {

@@ -177,6 +177,11 @@ impl Dedupe {
         self.ledger.lock().horizon_secs(secs(now_ms)) * 1_000
     }
 
+    /// Whether every new id is refused now.
+    pub fn is_full(&self, now_ms: i64) -> bool {
+        self.ledger.lock().is_full(secs(now_ms))
+    }
+
     /// How many ids are remembered.
     pub fn ids(&self) -> u64 {
         self.ledger.lock().total()

@@ -273,7 +273,11 @@ impl Drain {
         journal.drained(kept.drained_seq.min(kept.written_seq) + 1);
         let shared = Arc::new(Shared {
             aside: Aside::new(&settings.data_dir),
-            recounts: Mutex::new(Recounts::of(&kept.recounts, kept.drained_seq)),
+            // What was counted up to `written_seq` is not noted again: they wait for all of it.
+            recounts: Mutex::new(Recounts::of(
+                &kept.recounts,
+                kept.drained_seq.max(kept.written_seq),
+            )),
             whole_from_ms: kept.whole_from_ms,
             calls: Calls::new(call_within),
             kept: Mutex::new(kept),
@@ -307,6 +311,11 @@ impl Drain {
     /// Every event up to this is durable in the store.
     pub fn drained_seq(&self) -> u64 {
         get(&self.0.shared.board.drained_seq)
+    }
+
+    #[cfg(test)]
+    fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.0.shared)
     }
 
     /// How it stands.

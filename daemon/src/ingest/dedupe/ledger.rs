@@ -58,6 +58,16 @@ impl Ledger {
         i64::from(kept_secs.saturating_sub(SLACK_SECS).max(LEAST_SECS))
     }
 
+    /// Whether not even one id more can be counted now: there are as many as there may be, and
+    /// none is old enough to be forgotten.
+    pub(super) fn is_full(&self, now_secs: u32) -> bool {
+        if self.total < self.max_ids {
+            return false;
+        }
+        let old = youngest(now_secs).saturating_sub(self.first_step) as usize;
+        self.counts.iter().take(old).all(|count| *count == 0)
+    }
+
     /// Counts ids that come now, and forgets old ones where it must.
     pub(super) fn reserve(&mut self, count: u64, now_secs: u32) -> Result<(), DedupeFull> {
         let oldest = now_secs.saturating_sub(self.remembered_secs) / STEP_SECS;
@@ -68,7 +78,7 @@ impl Ledger {
         if self.total + count > self.max_ids {
             // An eighth more than needed, so that tables are not swept for a few ids each.
             let goal = self.max_ids - self.max_ids / 8;
-            let youngest = now_secs.saturating_sub(LEAST_SECS) / STEP_SECS;
+            let youngest = youngest(now_secs);
             while self.total + count > goal && self.first_step < youngest {
                 self.crowd_out_first();
             }
@@ -136,4 +146,9 @@ impl Ledger {
             self.crowded_out_secs = self.cutoff_secs();
         }
     }
+}
+
+/// The first step that is never forgotten for want of room.
+fn youngest(now_secs: u32) -> u32 {
+    now_secs.saturating_sub(LEAST_SECS) / STEP_SECS
 }

@@ -125,6 +125,38 @@ fn a_rebuild_knows_what_the_journal_held_and_for_how_long() {
 }
 
 #[test]
+fn it_is_full_exactly_while_no_new_id_can_be_taken() {
+    let dedupe = Dedupe::new(1_000, NOW_MS);
+    insert(&dedupe, &ids(0..999), NOW_MS).unwrap();
+    assert!(!dedupe.is_full(NOW_MS), "there is room for one");
+    assert!(insert(&dedupe, &ids(2_000..3_000), NOW_MS).is_err());
+    assert!(!dedupe.is_full(NOW_MS), "a call too large says nothing of others");
+    insert(&dedupe, &[id(999)], NOW_MS).unwrap();
+    for second in 0..120 {
+        let now_ms = NOW_MS + second * 1_000;
+        let probe = [id(10_000)];
+        let full = dedupe.is_full(now_ms);
+        let taken = insert(&dedupe, &probe, now_ms);
+        assert_eq!(full, taken.is_err(), "after {second} s");
+        if taken.is_ok() {
+            assert!((65..=75).contains(&second), "after {second} s");
+            return;
+        }
+    }
+    panic!("it is full for ever");
+}
+
+#[test]
+fn a_short_horizon_is_not_yet_a_full_memory() {
+    let dedupe = Dedupe::new(1_000, NOW_MS);
+    insert(&dedupe, &ids(0..1_000), NOW_MS).unwrap();
+    let later_ms = NOW_MS + 80_000;
+    insert(&dedupe, &ids(1_000..1_500), later_ms).unwrap();
+    assert_eq!(dedupe.horizon_ms(later_ms), 65_000);
+    assert!(!dedupe.is_full(later_ms));
+}
+
+#[test]
 fn a_rebuild_of_more_than_fits_keeps_the_newest() {
     let dedupe = Dedupe::new(1_000, NOW_MS);
     let arrivals: Vec<i64> = (0..2_000).map(|n| NOW_MS - n * 1_000).collect();

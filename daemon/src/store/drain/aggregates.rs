@@ -60,6 +60,9 @@ pub(super) struct Aggregates {
     epoch: u64,
     /// Events whose changes are not noted: from, up to.
     unread: Option<(u64, u64)>,
+    /// Events from here on made changes that were not noted; read again once what was noted is
+    /// written.
+    missed_from: Option<u64>,
     recounting: Option<JoinHandle<()>>,
 }
 
@@ -72,7 +75,7 @@ impl Aggregates {
     ) -> Self {
         let written = get(&shared.board.written_seq);
         let unread = (written < followed_seq).then_some((written + 1, followed_seq));
-        Self { shared, permit, epoch: 0, unread, recounting: None }
+        Self { shared, permit, epoch: 0, unread, missed_from: None, recounting: None }
     }
 
     /// Runs until `stop`; then writes what changed since, once.
@@ -112,22 +115,16 @@ impl Aggregates {
         }
         self.read_again().await?;
         let changed = self.shared.counts.take_changes();
+        // It is told once, and this round may fail.
+        self.missed_from = self.missed_from.into_iter().chain(changed.missed_from).min();
         // While events are counted again that were counted before, what is stored is newer.
         if changed.applied_seq >= get(&self.shared.board.written_seq) {
             self.write(&changed).await?;
             self.shared.counts.changes_written();
-            match changed.missed_from {
-                None if self.unread.is_none() => {
-                    set(&self.shared.board.written_seq, changed.applied_seq);
-                }
-                None => {}
-                Some(from) => {
-                    let from = self.unread.map_or(from, |(earlier, _)| earlier.min(from));
-                    self.unread = Some((from, changed.applied_seq));
-                }
+            match self.missed_from.take() {
+                None => set(&self.shared.board.written_seq, changed.applied_seq),
+                Some(from) => self.unread = Some((from, changed.applied_seq)),
             }
-        } else if let Some(from) = changed.missed_from {
-            self.unread = Some((from, changed.applied_seq));
         }
         self.recount_next();
         Ok(())
@@ -266,6 +263,10 @@ impl Aggregates {
         add(&self.shared.board.bucket_batches, 1);
         let key =
             |index: &u32| (puts[*index as usize].bucket.secs, puts[*index as usize].bucket.start);
+        if let Some(unfit) = answer.unfit.iter().find(|unfit| !unfit.is_about_it()) {
+            // Whatever else was refused: all of it is written again.
+            return Err(Failure::Refused(unfit.message.clone()).into());
+        }
         if let Some(unfit) = answer.unfit.first() {
             let (secs, tick) = key(&unfit.index);
             tracing::error!(

@@ -12,18 +12,14 @@ use super::Shared;
 use super::board::{add, get};
 use super::lease::{Permit, permitted};
 use super::puller::Batch;
-use super::sink::{Answer, Failure, Unfit};
+use super::sink::{Answer, Failure, NEVER, Unfit};
 
 /// The first and the longest pause after a failure.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-/// A document that was refused this often while others were taken is set aside.
+/// A document that was refused this often for what it is, while others were taken, is set aside.
+/// What is refused for another reason is sent again for ever: a disk that is nearly full takes
+/// small batches and refuses large ones.
 const ATTEMPTS: u32 = 3;
-/// The same, where the code is not one about the document itself.
-const ATTEMPTS_OTHER: u32 = 20;
-/// Codes that say a document can never be taken: not BSON, too large.
-const NEVER: [i32; 2] = [22, 10_334];
-/// Codes about the document itself: values, types, names of fields, keys, validation.
-const ABOUT_IT: [i32; 10] = [2, 9, 14, 52, 55, 56, 57, 121, 11_000, 17_280];
 
 /// What became of a batch.
 #[derive(Debug, Default)]
@@ -158,13 +154,15 @@ impl Delivery {
     /// documents had been taken when this part was sent.
     async fn refused(&mut self, unfit: Vec<Unfit>, before: u64) -> Vec<u32> {
         let mut again = Vec::new();
-        for Unfit { index, code, message } in unfit {
+        for unfit in unfit {
+            let (is_about_it, is_for_ever) = (unfit.is_about_it(), unfit.is_for_ever());
+            let Unfit { index, code, message } = unfit;
             let accepted = get(&self.shared.board.accepted);
             let (attempts, then) = self.refusals.entry(index).or_insert((0, before));
             *attempts += 1;
             let others_are_taken = accepted > *then;
-            let enough = if ABOUT_IT.contains(&code) { ATTEMPTS } else { ATTEMPTS_OTHER };
-            let hopeless = NEVER.contains(&code) || (*attempts >= enough && others_are_taken);
+            let hopeless =
+                is_for_ever || (is_about_it && *attempts >= ATTEMPTS && others_are_taken);
             if !(hopeless && self.set_aside(index, code, &message).await) {
                 self.shared.failed(&Failure::Refused(message));
                 again.push(index);
@@ -199,5 +197,37 @@ impl Delivery {
         let jitter = 0.75 + rand::random::<f64>() / 2.0;
         tokio::time::sleep(self.pause.mul_f64(jitter)).await;
         self.pause = (self.pause * 2).min(PAUSE.1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::board::add;
+    use super::super::tests::Scene;
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_there_is_no_room_for_is_sent_again_however_many_others_are_taken() {
+        let scene = Scene::idle();
+        let shared = scene.drain.shared();
+        let mut delivery = Delivery {
+            shared: Arc::clone(&shared),
+            refusals: HashMap::new(),
+            foreign: Vec::new(),
+            pause: PAUSE.0,
+            documents: Arc::new(vec![RawDocumentBuf::new(); 3]),
+            places: vec![(1, 0), (2, 0), (3, 0)],
+        };
+        for _ in 0..1_000 {
+            let before = get(&shared.board.accepted);
+            add(&shared.board.accepted, 100);
+            let refused = [(0, 8), (1, 14_031), (2, 112)];
+            let refused = refused.map(|(index, code)| {
+                let message = "no space left on device".to_owned();
+                Unfit { index, code, message }
+            });
+            assert_eq!(delivery.refused(refused.into(), before).await, [0, 1, 2]);
+        }
+        assert_eq!(get(&shared.board.set_aside), 0);
     }
 }

@@ -137,7 +137,8 @@ impl Events {
         if done.foreign.is_empty() {
             return;
         }
-        while self.shared.recounts.lock().is_full() {
+        let drained_seq = get(&self.shared.board.drained_seq);
+        while self.shared.recounts.lock().holds_up(drained_seq) {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let mut recounts = self.shared.recounts.lock();

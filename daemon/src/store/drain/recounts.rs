@@ -4,7 +4,7 @@
 //!
 //! A bucket waits until every event counted when it was marked is drained. One that is marked again
 //! meanwhile waits anew after its turn. Kept over restarts with the drain's position; bounded: when
-//! full, draining waits until some are counted.
+//! full, draining waits until some are counted, unless all of them wait for events to be drained.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -43,8 +43,11 @@ impl Recounts {
         waiting.last_need = waiting.last_need.max(need);
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    /// Whether there are as many as may wait, and some can be counted with what is drained.
+    /// Where none can, draining must go on, or none ever will be.
+    pub(super) fn holds_up(&self, drained_seq: u64) -> bool {
         self.0.len() >= WAITING_MAX
+            && self.0.values().any(|waiting| waiting.first_need <= drained_seq)
     }
 
     pub(super) fn contains(&self, bucket: (u32, i64)) -> bool {
@@ -104,6 +107,18 @@ mod tests {
         assert_eq!(recounts.next(10, NOW), Some((60, 120)));
         recounts.counted((60, 120), 10, NOW);
         assert_eq!(recounts.len(), 0);
+    }
+
+    #[test]
+    fn draining_is_held_up_only_while_some_can_be_counted() {
+        let mut recounts = Recounts::default();
+        for minute in 0..WAITING_MAX as i64 {
+            recounts.mark((60, minute * 60), 1_000);
+        }
+        assert!(!recounts.holds_up(999), "all of them wait for the drain");
+        assert!(recounts.holds_up(1_000));
+        recounts.counted((60, 0), 1_000, NOW);
+        assert!(!recounts.holds_up(1_000), "there is room");
     }
 
     #[test]

@@ -13,6 +13,11 @@ use tokio::sync::watch;
 
 use super::counts::Bucket;
 
+/// Codes that say a document can never be taken: not BSON, too large.
+pub(super) const NEVER: [i32; 2] = [22, 10_334];
+/// Codes about the document itself: values, types, names of fields, keys, indexes, validation.
+const ABOUT_IT: [i32; 13] = [2, 9, 14, 52, 55, 56, 57, 61, 121, 171, 11_000, 16_755, 17_280];
+
 /// A call under way.
 pub(super) type Doing<T> = BoxFuture<'static, Result<T, Failure>>;
 
@@ -39,6 +44,19 @@ pub(super) struct Unfit {
     pub code: i32,
     /// What the server says.
     pub message: String,
+}
+
+impl Unfit {
+    /// Whether it is about the document itself, so that it may never be taken. Anything else, such
+    /// as a disk that has no room for it, passes.
+    pub(super) fn is_about_it(&self) -> bool {
+        NEVER.contains(&self.code) || ABOUT_IT.contains(&self.code)
+    }
+
+    /// Whether it is for certain that it will never be taken.
+    pub(super) fn is_for_ever(&self) -> bool {
+        NEVER.contains(&self.code)
+    }
 }
 
 /// What became of a batch. What is in neither list is durable.

@@ -1,6 +1,7 @@
 //! The drain over a store that is made of memory: slow, failing, refusing single documents.
 
 mod busy;
+mod counted;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -34,6 +35,15 @@ enum Fault {
     Refused,
 }
 
+/// What becomes of a write of buckets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum PutFault {
+    /// Nothing arrives.
+    Away,
+    /// Each is refused with this code.
+    Unfit(i32),
+}
+
 #[derive(Default)]
 struct State {
     documents: BTreeMap<String, Owner>,
@@ -44,6 +54,10 @@ struct State {
     malformed: HashSet<String>,
     holder: Option<Holder>,
     buckets: HashMap<(u32, i64), Standing>,
+    /// What the next writes of buckets come to; then all is well.
+    put_faults: Vec<PutFault>,
+    /// Up to which sequence buckets were counted again.
+    recounted_upto: Vec<u64>,
     inserts: usize,
     most_documents: usize,
 }
@@ -137,6 +151,15 @@ impl Sink for Fake {
         let this = self.clone();
         Box::pin(async move {
             let mut state = this.state.lock();
+            match (!state.put_faults.is_empty()).then(|| state.put_faults.remove(0)) {
+                None => {}
+                Some(PutFault::Away) => return Err(lost()),
+                Some(PutFault::Unfit(code)) => {
+                    let unfit = |index| Unfit { index, code, message: "no".to_owned() };
+                    let unfit = (0..puts.len() as u32).map(unfit).collect();
+                    return Ok(Answer { unfit, ..Answer::default() });
+                }
+            }
             for Put { bucket, recounted } in puts {
                 let standing = Standing { revision: bucket.revision, recounted };
                 state.buckets.insert((bucket.secs, bucket.start), standing);
@@ -158,7 +181,8 @@ impl Sink for Fake {
         })
     }
 
-    fn recount(&self, _: Arc<str>, _: (u32, i64), _: u64) -> Doing<TickSummary> {
+    fn recount(&self, _: Arc<str>, _: (u32, i64), upto_seq: u64) -> Doing<TickSummary> {
+        self.state.lock().recounted_upto.push(upto_seq);
         Box::pin(async { Ok(TickSummary::default()) })
     }
 
@@ -227,39 +251,27 @@ impl Counts for NoCounts {
 
 const NODE: &str = "00c0ffee0000";
 
-struct Scene {
+pub(super) struct Scene {
     dir: TempDir,
     journal: Journal,
     fake: Fake,
-    drain: Drain,
+    pub(super) drain: Drain,
 }
 
 impl Scene {
     fn new(fake: Fake) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let clock = Clock::system();
-        let options = Options { spool_bytes: Some(1 << 30), ..Options::new(dir.path().join("j")) };
-        let (journal, _) = journal::open(Arc::new(OsDisk), options, clock.clone()).unwrap();
-        let drain = drain(&dir, &journal, &fake, clock);
+        let (dir, journal) = empty();
+        let drain = drain(&dir, &journal, &fake, Clock::system());
         Self { dir, journal, fake, drain }
     }
 
+    /// A store that takes everything, and nothing to take.
+    pub(super) fn idle() -> Self {
+        Self::new(Fake::new())
+    }
+
     async fn append(&self, events: std::ops::Range<u32>) {
-        for event in events {
-            let mut batch = EventBatch::default();
-            let row = Row {
-                event_id: batch.add_text(&format!("e{event}")),
-                kind: batch.add_text("view"),
-                route: batch.add_text("/r"),
-                site: batch.add_text("default"),
-                arrival_ms: 1_763_884_800_000,
-                timestamp_ms: 1_763_884_800_000,
-                fingerprint: u128::from(event) + 1,
-                ..Row::default()
-            };
-            batch.push(row);
-            self.journal.append(batch).unwrap().await.unwrap();
-        }
+        append(&self.journal, events).await;
     }
 
     async fn drained(&self, upto: u64) {
@@ -273,6 +285,31 @@ impl Scene {
 
     fn stored(&self) -> usize {
         self.fake.state.lock().documents.len()
+    }
+}
+
+fn empty() -> (TempDir, Journal) {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { spool_bytes: Some(1 << 30), ..Options::new(dir.path().join("j")) };
+    let (journal, _) = journal::open(Arc::new(OsDisk), options, Clock::system()).unwrap();
+    (dir, journal)
+}
+
+async fn append(journal: &Journal, events: std::ops::Range<u32>) {
+    for event in events {
+        let mut batch = EventBatch::default();
+        let row = Row {
+            event_id: batch.add_text(&format!("e{event}")),
+            kind: batch.add_text("view"),
+            route: batch.add_text("/r"),
+            site: batch.add_text("default"),
+            arrival_ms: 1_763_884_800_000,
+            timestamp_ms: 1_763_884_800_000,
+            fingerprint: u128::from(event) + 1,
+            ..Row::default()
+        };
+        batch.push(row);
+        journal.append(batch).unwrap().await.unwrap();
     }
 }
 
