@@ -6,11 +6,11 @@
 
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::unwrap_used, reason = "a bench")]
 
+mod support;
+
 use std::fmt::Write as _;
 use std::future::Future;
-use std::path::Path;
 use std::pin::Pin;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -27,37 +27,12 @@ use pulseboardd::ingest::{
 };
 use pulseboardd::journal::{self, Hold, Journal, OsDisk};
 use pulseboardd::rate_limit::EventBudget;
+use support::redis::Redis;
 
 const ROUND: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 5;
 const BATCH: usize = 1_000;
 const CALLERS: usize = 8;
-
-struct Redis(Child, String);
-
-impl Redis {
-    fn start(dir: &Path) -> Self {
-        let program = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port().to_string();
-        drop(free);
-        let child = Command::new(program)
-            .args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no"])
-            .arg("--dir")
-            .arg(dir)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self(child, format!("redis://127.0.0.1:{port}"))
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// Processor time of this process, s.
 fn cpu_secs() -> f64 {
@@ -87,7 +62,7 @@ async fn claims() {
     let dir = tempfile::tempdir().unwrap();
     let redis = Redis::start(dir.path());
     let clock = Clock::system();
-    let settings = LinkSettings::parse("cluster.redis_url", &redis.1).unwrap();
+    let settings = LinkSettings::parse("cluster.redis_url", redis.url()).unwrap();
     let link = Link::open(&settings, clock.clone()).unwrap();
     let horizon = Duration::from_hours(24);
     let settings = ClaimSettings { node: "0123456789ab".into(), horizon, ids_max: 1 << 40 };
@@ -95,7 +70,7 @@ async fn claims() {
     while !claimant.is_up() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let client = redis::Client::open(redis.1.as_str()).unwrap();
+    let client = redis::Client::open(redis.url()).unwrap();
     let next = Arc::new(AtomicU64::new(1));
     let (mut sets, mut claimed, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

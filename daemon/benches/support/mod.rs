@@ -9,6 +9,7 @@ pub(crate) mod body;
 pub(crate) mod ceiling;
 pub(crate) mod http;
 pub(crate) mod process;
+pub(crate) mod redis;
 
 /// The machine, as every result names it.
 pub(crate) fn machine() -> String {
