@@ -9,6 +9,9 @@ use super::layers::Values;
 use super::types::StoreKind;
 use super::{Config, ConfigError};
 
+/// The longest `node.name`: it is in every frame, and in what instances tell each other.
+const NAME_BYTES: usize = 128;
+
 /// The first reason not to start, if there is one.
 pub(super) fn check(config: &Config, values: &Values) -> Result<(), ConfigError> {
     let public_key = config.auth.public_key_file.is_some();
@@ -26,6 +29,11 @@ pub(super) fn check(config: &Config, values: &Values) -> Result<(), ConfigError>
         }
     }
     store(config, values)?;
+    let name = config.node.name.as_deref().unwrap_or_default();
+    if name.len() > NAME_BYTES || name.contains(char::is_control) {
+        let problem = format!("at most {NAME_BYTES} bytes, and no control characters");
+        return Err(refusal(values, "node.name", problem));
+    }
     let has_key = config.auth.secret.is_some() || public_key;
     if !has_key && !config.server.bind.ip().to_canonical().is_loopback() {
         let problem = format!(

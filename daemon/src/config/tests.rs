@@ -179,6 +179,14 @@ fn a_bad_value_names_key_value_file_and_line() {
 }
 
 #[test]
+fn a_name_that_would_not_fit_in_a_line_is_refused() {
+    let said = "node.name: at most 128 bytes, and no control characters (pulseboard.toml, line 2)";
+    for name in ["x".repeat(129), "two\\nlines".to_owned()] {
+        assert_eq!(Written::new(&format!("[node]\nname = \"{name}\"\n")).refusal(), said);
+    }
+}
+
+#[test]
 fn an_unknown_key_names_the_one_that_was_meant() {
     for (text, refusal) in [
         (
