@@ -13,6 +13,7 @@ use std::sync::Arc;
 use pulseboard::rollup::{MINUTE, minute_of};
 use pulseboard::tick::{Names, RouteTable, TickSummary, Totals};
 
+use super::ranges::fixed;
 use super::shared::Shared;
 use super::state::{State, TICKS_KEPT};
 use super::views::Views;
@@ -123,19 +124,6 @@ fn buckets(shared: &Shared, wanted: &[(u32, i64)]) -> Result<Vec<Bucket>, StoreE
         }
     }
     Ok(buckets)
-}
-
-/// Fixes what is read: a snapshot of the local store, and what goes with it from memory.
-fn fixed<T>(
-    shared: &Shared,
-    gather: impl FnOnce(&State, &Position) -> T,
-) -> Result<(Snapshot, T), StoreError> {
-    let snapshot = shared.store.connect()?;
-    let state = shared.state.lock();
-    let stored = snapshot.begin()?;
-    let gathered = gather(&state, &stored);
-    drop(state);
-    Ok((snapshot, gathered))
 }
 
 /// What a bucket is made of.

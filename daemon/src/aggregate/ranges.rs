@@ -21,7 +21,7 @@ use crate::store::embedded::{Position, Snapshot, StoreError};
 type Parts = BTreeMap<i64, Vec<Arc<TickSummary>>>;
 
 /// Fixes what is read: a snapshot of the store, and what goes with it from memory.
-fn fixed<T>(
+pub(super) fn fixed<T>(
     shared: &Shared,
     gather: impl FnOnce(&State, &Position) -> T,
 ) -> Result<(Snapshot, T), StoreError> {

@@ -2,7 +2,11 @@
 
 /// `1,284`.
 pub fn whole(value: f64) -> String {
-    let digits = format!("{:.0}", value.clamp(0.0, 1e15));
+    grouped(&format!("{:.0}", value.clamp(0.0, 1e15)))
+}
+
+/// Digits, the thousands apart.
+pub fn grouped(digits: &str) -> String {
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) {

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ratatui::text::Span;
 
+use crate::state::words::grouped;
+
 /// `1,284.2`; one decimal always, so that it does not jump.
 pub fn rate(per_second: f64) -> String {
     let tenths = (per_second.clamp(0.0, 1e15) * 10.0).round() as u64;
@@ -12,15 +14,7 @@ pub fn rate(per_second: f64) -> String {
 
 /// `1,284`.
 pub fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    grouped(&value.to_string())
 }
 
 /// `0.8 %` of a share of 0..1.
