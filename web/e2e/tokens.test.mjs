@@ -34,6 +34,13 @@ async function enter(page, token) {
   await says(page, "live");
 }
 
+/** Lets the browser draw so many times: what it tells a frame later has been told. */
+function frames(page, many) {
+  return page.evaluate(async (left) => {
+    for (let i = 0; i < left; i++) await new Promise(requestAnimationFrame);
+  }, many);
+}
+
 /** Wherever a page keeps what outlives a moment, and the page itself. */
 function remains(page) {
   return page.evaluate(async () => ({
@@ -261,6 +268,39 @@ describe("the dialog", () => {
       await close();
     });
   }
+
+  test("opens by a key in the very moment it has closed, and stays", async () => {
+    const { page, close } = await openPage(target);
+    await dialogOf(page).waitFor();
+    await page.evaluate(() => {
+      const dialog = document.querySelector("dialog.token");
+      const closed = new MutationObserver(() => {
+        if (dialog.open) return;
+        closed.disconnect();
+        document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "a", bubbles: true }));
+      });
+      closed.observe(dialog, { attributes: true, attributeFilter: ["open"] });
+    });
+    await give(page, target.token({ sub: "soon-again" }));
+    await dialogOf(page, "Access").getByText("soon-again").waitFor();
+    await frames(page, 10);
+    assert.ok(await dialogOf(page, "Access").isVisible());
+    await page.keyboard.press("Escape");
+    await dialogOf(page).waitFor({ state: "hidden" });
+    await close();
+  });
+
+  test("takes the place of another one when the token ends, and stays", async () => {
+    const { page, close } = await openPage(target);
+    await enter(page, target.token({ ttlS: 6 - LEEWAY_S }));
+    await page.keyboard.press("?");
+    await dialogOf(page, "Keys and words").waitFor();
+    await dialogOf(page, "The token has ended").waitFor();
+    await frames(page, 10);
+    assert.ok(await dialogOf(page, "The token has ended").isVisible());
+    assert.equal(await page.getByRole("dialog").count(), 1);
+    await close();
+  });
 
   test("names whatever can be used", async () => {
     const { page, close } = await openPage(target);

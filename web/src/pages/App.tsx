@@ -1,6 +1,6 @@
 // The page as a whole: session, address bar, title and keys.
 
-import { useCallback, useEffect, useMemo, useState } from "react";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useState } from "react";
 import { FILTER_FIELD } from "../components/FilterField";
 import { Help } from "../components/Help";
 import { NoSocket } from "../components/NoSocket";
@@ -105,7 +105,8 @@ function Screen() {
 
   const tokens = usesTokens(state);
   const windows = state.welcome?.windows ?? DEFAULT_WINDOWS;
-  useEffect(() => {
+  // A key counts for what is drawn, so this goes with the drawing.
+  useLayoutEffect(() => {
     const pressed = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || dialog) return;
       const target = event.target as HTMLElement;
