@@ -31,10 +31,11 @@ pub fn rows(state: &State) -> Vec<Row> {
     row("store", "to be stored", lag(figures), "store");
     let oldest = figures.value("pulseboard_store_lag_seconds").map(words::seconds);
     row("store", "oldest waits", oldest, "store");
-    let batches = figures.value("pulseboard_store_write_seconds_count");
-    let writes = timed(figures, "pulseboard_store_write_seconds");
-    // The embedded store takes no batches.
-    row("store", "batches", writes.filter(|_| batches > Some(0.0)), "");
+    // The embedded store writes neither batches nor aggregates anywhere.
+    if figures.value("pulseboard_store_lag_bytes_max").is_some_and(|max| max > 0.0) {
+        row("store", "aggregates wait", unwritten(figures), "store");
+        row("store", "batches", timed(figures, "pulseboard_store_write_seconds"), "");
+    }
     row("store", "queries", timed(figures, "pulseboard_store_query_seconds"), "");
     row("instances", "in the numbers", instances(state), "cluster");
     if state.is_cluster() {
@@ -47,6 +48,12 @@ pub fn rows(state: &State) -> Vec<Row> {
             rate(figures, "pulseboard_cluster_ticks_received_total"),
             "",
         );
+        row("ids", "claimed", claimed(figures), "");
+        row("ids", "elsewhere", elsewhere(figures), "");
+        row("ids", "not claimed", unclaimed(figures), "");
+        let twice = figures.value("pulseboard_claims_conflicts_total");
+        row("ids", "taken twice", twice.map(|ids| format!("{} so far", words::whole(ids))), "");
+        row("ids", "held in Redis", held(figures), "");
     }
     let sync = timed(figures, "pulseboard_journal_sync_seconds");
     row("events in", "accepted", rate(figures, "pulseboard_events_accepted_total"), "");
@@ -75,6 +82,55 @@ fn lag(figures: &Figures) -> Option<String> {
         text = format!("{text}, {}", words::bytes(bytes));
     }
     Some(text)
+}
+
+/// `12, up to 0.8 s`.
+fn unwritten(figures: &Figures) -> Option<String> {
+    let count = figures.value("pulseboard_store_unwritten_aggregates")?;
+    let oldest = figures.value("pulseboard_store_unwritten_seconds").filter(|_| count > 0.0);
+    let oldest = oldest.map(|secs| format!(", up to {}", words::seconds(secs)));
+    Some(format!("{}{}", words::whole(count), oldest.unwrap_or_default()))
+}
+
+/// `1,250.0/s, 0.8 ms on average`: what this instance claimed for itself.
+fn claimed(figures: &Figures) -> Option<String> {
+    let rate = outcomes(figures, &["ours"])?;
+    let mean = figures.mean("pulseboard_claims_seconds").map(words::seconds);
+    let mean = mean.map(|mean| format!(", {mean} on average")).unwrap_or_default();
+    Some(format!("{rate}{mean}"))
+}
+
+/// `2.0/s pending, 12.0/s taken`: what other instances had claimed. The first are to be sent again,
+/// the others are duplicates.
+fn elsewhere(figures: &Figures) -> Option<String> {
+    let pending = outcomes(figures, &["pending"])?;
+    let taken = outcomes(figures, &["taken", "lost"])?;
+    Some(format!("{pending} pending, {taken} taken"))
+}
+
+/// `310.0/s, 48,210 to be claimed`: accepted while Redis was away or full.
+fn unclaimed(figures: &Figures) -> Option<String> {
+    let rate = outcomes(figures, &["away", "full"])?;
+    let left = figures.value("pulseboard_claims_unconfirmed")?;
+    Some(format!("{rate}, {} to be claimed", words::whole(left)))
+}
+
+/// `48,210, new ones for 24 h 1 min`.
+fn held(figures: &Figures) -> Option<String> {
+    let ids = words::whole(figures.value("pulseboard_claims_held")?);
+    let horizon = words::lasting(figures.value("pulseboard_claims_horizon_seconds")?);
+    Some(format!("{ids}, new ones for {horizon}"))
+}
+
+/// How many ids a second had one of these outcomes.
+fn outcomes(figures: &Figures, outcomes: &[&str]) -> Option<String> {
+    let mut together = Some(0.0);
+    for outcome in outcomes {
+        let name = format!("pulseboard_claims_total{{outcome=\"{outcome}\"}}");
+        figures.value(&name)?;
+        together = together.zip(figures.rate(&name)).map(|(sum, rate)| sum + rate);
+    }
+    Some(together.map_or_else(|| "–".to_owned(), per_second))
 }
 
 fn instances(state: &State) -> Option<String> {
