@@ -143,7 +143,7 @@ impl WindowHistory {
         let since = since.filter(|since| *since <= until);
         let from = since.unwrap_or(until - HISTORY_TICKS_DEFAULT as i64) + 1;
         let from = from.max(oldest);
-        let history = self.columns(from..until + 1);
+        let history = self.columns(from..=until);
         let corrections = since.and_then(|since| {
             let changed = (oldest..from).filter(|tick| {
                 let index = self.index(*tick);

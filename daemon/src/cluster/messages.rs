@@ -164,12 +164,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Sender, Message), Refusal> {
             },
             sequence: reader.unsigned()?,
             first_tick: reader.signed()?,
-            written_upto: match reader.is_done() {
-                true => None,
-                false => match (reader.byte()?, reader.signed()?) {
-                    (0, _) => None,
-                    (_, tick) => Some(tick),
-                },
+            written_upto: if reader.is_done() {
+                None
+            } else {
+                let (is_said, tick) = (reader.byte()?, reader.signed()?);
+                (is_said > 0).then_some(tick)
             },
         }),
         3 => Message::Leave,

@@ -57,7 +57,7 @@ impl Joined {
 
     /// Ticks whose points are to be read from the shared store.
     pub(crate) fn unfilled(&self) -> usize {
-        self.unfilled.as_ref().map_or(0, |unfilled| unfilled.len())
+        self.unfilled.as_ref().map_or(0, super::unfilled::Unfilled::len)
     }
 
     /// Puts whole sums in the place of less where they are settled and the windows of later ticks
