@@ -24,7 +24,7 @@ pub(in crate::aggregate) struct Changes {
     /// The minute noted last, so that a run of events looks it up once.
     last_minute: Option<i64>,
     missed_from: Option<u64>,
-    /// What was taken last was not all.
+    /// What was taken since something was written was not all.
     misses: bool,
     /// Whether all that is not noted is written.
     is_whole: bool,
@@ -95,14 +95,14 @@ impl Changes {
     pub(in crate::aggregate) fn take(&mut self) -> (Noted, Option<u64>) {
         self.last_minute = None;
         self.taken.merge(std::mem::take(&mut self.open));
-        self.misses = self.missed_from.is_some();
+        self.misses |= self.missed_from.is_some();
         (self.taken.clone(), self.missed_from.take())
     }
 
     /// What was taken is written.
     pub(in crate::aggregate) fn written(&mut self) {
         self.taken = Noted::default();
-        self.is_whole = !self.misses;
+        self.is_whole = !std::mem::take(&mut self.misses);
     }
 
     /// The newest tick up to which everything is written; `None` while that is not known.
