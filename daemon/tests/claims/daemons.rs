@@ -19,7 +19,7 @@ use crate::shared::cluster::Cluster;
 use crate::shared::redis::Redis;
 use crate::support::{Answer, eventually, try_parse};
 
-const JSON: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
 /// How often a trial that showed nothing is run at most.
 const TRIALS: usize = 5;
@@ -33,7 +33,7 @@ fn start(redis: &Redis, daemons: usize) -> Cluster {
 }
 
 /// Waits until a daemon claims: a metric says for how long it would.
-fn ready(cluster: &Cluster, number: usize) {
+pub(crate) fn ready(cluster: &Cluster, number: usize) {
     eventually("ids are claimed", || {
         let name = format!("ready-{number}-{}", rand::random::<u64>());
         let body = format!(r#"{{"eventId":"{name}","type":"t","route":"/ready"}}"#);
@@ -47,12 +47,12 @@ fn ours(cluster: &Cluster, number: usize) -> f64 {
     cluster.daemon(number).metric(r#"pulseboard_claims_total{outcome="ours"}"#)
 }
 
-fn event(id: &str) -> String {
+pub(crate) fn event(id: &str) -> String {
     format!(r#"{{"eventId":"{id}","type":"t","route":"/r"}}"#)
 }
 
 /// Posts; `None` when there is no whole answer.
-fn post(address: SocketAddr, kind: &str, body: &str) -> Option<Answer> {
+pub(crate) fn post(address: SocketAddr, kind: &str, body: &str) -> Option<Answer> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(40))).ok()?;
     let head = format!(
@@ -155,7 +155,7 @@ fn publish(address: SocketAddr, events: &[String]) -> Option<Came> {
 }
 
 /// Ids of all events a daemon has, but those of [`ready`].
-fn stored(cluster: &Cluster, number: usize) -> Vec<String> {
+pub(crate) fn stored(cluster: &Cluster, number: usize) -> Vec<String> {
     let answer = cluster.daemon(number).get("/api/export?format=ndjson&from=-2h");
     assert_eq!(answer.status, 200);
     let ids = answer
@@ -436,13 +436,22 @@ impl Drop for GoesOn<'_> {
 }
 
 /// Removes every claim that is pending.
-fn forget_pending(redis: &Redis) {
+pub(crate) fn forget_pending(redis: &Redis) {
+    to_pending(redis, "DEL");
+}
+
+/// Has every claim that is pending stay so.
+pub(crate) fn keep_pending(redis: &Redis) {
+    to_pending(redis, "PERSIST");
+}
+
+fn to_pending(redis: &Redis, command: &str) {
     let mut connection = redis.connection();
     let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("pulseboard:*").query(&mut connection).unwrap();
     for key in keys.iter().filter(|key| key.len() == "pulseboard:".len() + 16) {
         let value: Vec<u8> = redis::cmd("GET").arg(key).query(&mut connection).unwrap();
         if value.first() == Some(&b'p') {
-            redis::cmd("DEL").arg(key).exec(&mut connection).unwrap();
+            redis::cmd(command).arg(key).exec(&mut connection).unwrap();
         }
     }
 }

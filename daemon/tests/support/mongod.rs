@@ -266,6 +266,13 @@ impl Mongod {
         self.fail_point(&doc! {"failCommands": commands, "errorCode": code});
     }
 
+    /// The same for commands on one collection alone.
+    pub(crate) fn fail_on(&self, collection: &str, commands: &[&str], code: i32) {
+        let namespace = format!("{DATABASE}.{collection}");
+        let data = doc! {"failCommands": commands, "errorCode": code, "namespace": namespace};
+        self.fail_point(&data);
+    }
+
     /// Has connections closed when commands of these names come.
     pub(crate) fn cut(&self, commands: &[&str]) {
         self.fail_point(&doc! {"failCommands": commands, "closeConnection": true});

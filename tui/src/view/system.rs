@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::format;
-use super::pen::{Pen, shorten, width, wrap};
+use super::pen::{Pen, cut, shorten, width, wrap};
 use crate::state::system::{self, Row};
 use crate::theme::Meaning;
 use pulseboard::wire::server::{Notice, NoticeLevel};
@@ -12,8 +12,11 @@ use pulseboard::wire::server::{Notice, NoticeLevel};
 /// From this width on the figures stand in two columns.
 const TWO_FROM: u16 = 132;
 /// Cells of what a row is about, and of its name.
-const ABOUT: u16 = 11;
-const NAME: u16 = 17;
+const ABOUT: u16 = 10;
+const NAME: u16 = 15;
+/// Cells a value's number ends in, so that units stand below one another and do not move when it
+/// grows a digit.
+const NUMBER: u16 = 9;
 /// Lines of one notice at most: as many as its longest text takes.
 const NOTICE_LINES: usize = 8;
 /// Rows the box of figures has at least.
@@ -181,6 +184,38 @@ fn line(pen: &mut Pen<'_>, area: Rect, row: &Row, is_first: bool) {
         pen.theme.strong(Meaning::Text)
     };
     let start = name + NAME;
-    let value = shorten(&row.value, area.right().saturating_sub(start));
-    pen.text(start, area.y, area.right(), &value, style);
+    let (number, rest) = number_of(&row.value);
+    pen.right(start, area.y, start + NUMBER, number, style);
+    let start = start + NUMBER.max(width(number));
+    // Words stand where units do.
+    let blank = if number.is_empty() { " " } else { "" };
+    let rest = cut(&format!("{blank}{rest}"), area.right().saturating_sub(start));
+    pen.text(start, area.y, area.right(), &rest, style);
+}
+
+/// A value's number, if it begins with one or with the sign for none yet, and what follows it.
+fn number_of(value: &str) -> (&str, &str) {
+    let is_number = |letter: char| letter.is_ascii_digit() || ",.–".contains(letter);
+    let end = value.find(|letter| !is_number(letter)).unwrap_or(value.len());
+    // A comma after it is the sentence's.
+    let number = value[..end].trim_end_matches(',');
+    value.split_at(number.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_its_number_and_what_it_counts() {
+        for (value, parts) in [
+            ("48,210 events, 31.4 MB", ("48,210", " events, 31.4 MB")),
+            ("1,250.0/s", ("1,250.0", "/s")),
+            ("3, so far", ("3", ", so far")),
+            ("answers", ("", "answers")),
+            ("– pending", ("–", " pending")),
+        ] {
+            assert_eq!(number_of(value), parts);
+        }
+    }
 }

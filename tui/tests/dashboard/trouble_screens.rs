@@ -58,10 +58,22 @@ fn told(tick: i64, nodes: (u32, u32), notices: &[Value]) -> Event {
 fn figures(written: f64) -> Event {
     let metrics = json!({
         "pulseboard_store_lag_events": 48_210, "pulseboard_store_lag_bytes": 31_400_000,
-        "pulseboard_store_lag_seconds": 132.4, "pulseboard_store_write_seconds_sum": written / 1e4,
+        "pulseboard_store_lag_bytes_max": 8_589_934_592_u64, "pulseboard_store_lag_seconds": 132.4,
+        "pulseboard_store_unwritten_aggregates": 14, "pulseboard_store_unwritten_seconds": 131.2,
+        "pulseboard_store_write_seconds_sum": written / 1e4,
         "pulseboard_store_write_seconds_count": written / 1e2,
         "pulseboard_store_query_seconds_sum{query=\"events\"}": written / 1e5,
         "pulseboard_store_query_seconds_count{query=\"events\"}": written / 1e3,
+        "pulseboard_claims_total{outcome=\"ours\"}": written / 5.0,
+        "pulseboard_claims_total{outcome=\"pending\"}": 2,
+        "pulseboard_claims_total{outcome=\"taken\"}": written / 2e3,
+        "pulseboard_claims_total{outcome=\"lost\"}": 0,
+        "pulseboard_claims_total{outcome=\"away\"}": written / 2.0,
+        "pulseboard_claims_total{outcome=\"full\"}": 0,
+        "pulseboard_claims_seconds_sum": written / 1e6,
+        "pulseboard_claims_seconds_count": written / 1e3,
+        "pulseboard_claims_conflicts_total": 3, "pulseboard_claims_unconfirmed": 48_210,
+        "pulseboard_claims_held": 1_204_310, "pulseboard_claims_horizon_seconds": 86_465,
         "pulseboard_events_accepted_total": 1_000_000.0 + written,
         "pulseboard_events_duplicate_total": 12, "pulseboard_events_rejected_total{code=\"busy\"}": 3,
         "pulseboard_ingest_ack_seconds_sum": written / 1e4,
@@ -190,6 +202,35 @@ fn without_colours_what_is_wrong_is_bold_and_marked() {
         let line = screen.lines().nth(y).unwrap();
         let x = line[..line.find(words).unwrap()].chars().count();
         assert!(buffer[(x as u16, y as u16)].modifier.contains(Modifier::BOLD), "{words}");
+    }
+}
+
+#[test]
+fn only_figures_that_stand_for_what_is_wrong_are_marked() {
+    let otherwise = json!({"check": "store", "level": "degraded", "brief": "MongoDB set up otherwise",
+        "detail": "the validator of events was changed"});
+    let silent = json!({"check": "cluster", "level": "degraded", "brief": "daemon2 not heard",
+        "detail": "2 of 3: daemon2 not heard for 3 s"});
+    let cases: [(&str, f64, Value, Vec<&str>); 3] = [
+        ("pulseboard_store_lag_seconds", 0.2, otherwise, vec![]),
+        (
+            "pulseboard_store_lag_seconds",
+            12.0,
+            mongodb_away(),
+            vec!["to be stored", "oldest waits"],
+        ),
+        ("pulseboard_cluster_up", 1.0, silent, vec!["in the numbers"]),
+    ];
+    for (metric, value, notice, expected) in cases {
+        let mut state = with((100, 40), (2, 3), &[notice]);
+        let metrics = json!({"pulseboard_store_lag_events": 812, "pulseboard_cluster_up": 1,
+            metric: value});
+        let metrics = Arc::new(serde_json::from_value(metrics).unwrap());
+        state.update(Event::Feed(Feed::Figures(Ok(metrics))), 3_200);
+        let rows = pulseboard_tui::state::system::rows(&state);
+        let marked: Vec<&str> =
+            rows.iter().filter(|row| row.is_noticed).map(|row| row.name).collect();
+        assert_eq!(marked, expected, "{metric} {value}");
     }
 }
 
