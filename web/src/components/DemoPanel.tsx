@@ -6,6 +6,7 @@ import { count, NOTHING } from "../state/format";
 import { useDashboard, useDemo, useNow, useSession } from "../state/hooks";
 import { SPELL_ROUTE } from "../state/traffic";
 import { PauseIcon, PlayIcon } from "./icons";
+import { HOME } from "./Passing";
 
 export function DemoPanel() {
   const dashboard = useDashboard();
@@ -31,6 +32,7 @@ export function DemoPanel() {
       <div className="row">
         <button
           type="button"
+          id={HOME.demo}
           className={`button ${state.running ? "" : "primary"}`}
           onClick={() => (state.running ? demo.stop() : demo.start())}
         >
@@ -80,7 +82,9 @@ export function DemoPanel() {
           <dd>{state.ackMs === undefined ? NOTHING : `${state.ackMs.toFixed(1)} ms`}</dd>
         </div>
       </dl>
-      <p className="note">{state.waiting ?? state.lastRejection ?? ""}</p>
+      <p className="note" role="status">
+        {state.waiting ?? state.lastRejection ?? ""}
+      </p>
       {limit !== undefined && (
         <p className="note quiet">{`the daemon takes ${count(limit)} events/s with this token`}</p>
       )}
