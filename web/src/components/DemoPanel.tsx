@@ -19,6 +19,7 @@ export function DemoPanel() {
   // What the daemon does not take is not offered.
   const rates = limit === undefined ? RATES : [...RATES.filter((rate) => rate < limit), limit];
   const rate = Math.min(state.rate, limit ?? state.rate);
+  const said = state.waiting ?? state.lastRejection;
   const index = Math.max(0, rates.indexOf(rate));
 
   return (
@@ -83,7 +84,7 @@ export function DemoPanel() {
         </div>
       </dl>
       <p className="note" role="status">
-        {state.waiting ?? state.lastRejection ?? ""}
+        {said !== undefined && <span>{said}</span>}
       </p>
       {limit !== undefined && (
         <p className="note quiet">{`the daemon takes ${count(limit)} events/s with this token`}</p>

@@ -1,6 +1,6 @@
 // What is not as it should be, in full, and the daemon's own figures, read every two seconds while the panel is open.
 
-import { useEffect, useState } from "react";
+import { Fragment, useEffect, useState } from "react";
 import { type Group, groupsOf, type Readings } from "../state/figures";
 import { useDashboard, useSession } from "../state/hooks";
 import { briefOf, inWords, standingOf } from "../state/standing";
@@ -64,10 +64,10 @@ function Figures({ group }: { group: Group }) {
 function Value({ text }: { text: string }) {
   const parts = text.split(", ");
   return parts.map((part, i) => (
-    <span key={part}>
-      {part}
-      {i < parts.length - 1 && ", "}
-    </span>
+    <Fragment key={part}>
+      {i > 0 && " "}
+      <span>{i < parts.length - 1 ? `${part},` : part}</span>
+    </Fragment>
   ));
 }
 
