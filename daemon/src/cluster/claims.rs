@@ -39,8 +39,6 @@ use rounds::{Kind, Queue, Verdict};
 /// How long an id stays pending: longer than any instance takes from claim to confirmation, unless
 /// it stands still.
 const PENDING_MS: u64 = 30_000;
-/// How often an id that is pending elsewhere is looked at again, when it must be decided about.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// What a claimant is told at start.
 #[derive(Clone, Debug)]
@@ -202,28 +200,11 @@ impl Claimant {
         Ok(claims)
     }
 
-    /// Confirms; what is pending elsewhere is looked at until that is decided, for as long as it
-    /// may be pending. What could not be decided is nobody's, and stays ours.
+    /// Confirms. Whoever is first has an id; who only claimed it meanwhile is told at its own
+    /// confirmation.
     async fn confirm_all(self, ids: Arc<[u128]>) -> Result<Vec<u32>, Away> {
-        let until = self.0.clock.elapsed() + Duration::from_millis(PENDING_MS) + LOOK_AGAIN;
-        let mut verdicts = self.ask(Kind::Confirm, Arc::clone(&ids)).await?;
-        let mut taken = Vec::new();
-        loop {
-            let of = |wanted: Verdict| {
-                let places = verdicts.iter().filter(move |(_, verdict)| *verdict == wanted);
-                places.map(|(place, _)| *place).collect::<Vec<u32>>()
-            };
-            taken.extend(of(Verdict::Taken));
-            let pending = of(Verdict::Pending);
-            if pending.is_empty() || self.0.clock.elapsed() > until {
-                break;
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-            let left: Arc<[u128]> = pending.iter().map(|place| ids[*place as usize]).collect();
-            let Ok(again) = self.ask(Kind::Confirm, left).await else { break };
-            verdicts =
-                again.iter().map(|(at, verdict)| (pending[*at as usize], *verdict)).collect();
-        }
+        let others = self.ask(Kind::Confirm, ids).await?;
+        let mut taken: Vec<u32> = others.into_iter().map(|(place, _)| place).collect();
         taken.sort_unstable();
         self.0.counts.lost.fetch_add(taken.len() as u64, Ordering::Relaxed);
         Ok(taken)

@@ -97,7 +97,8 @@ pub fn open(
         active: 1,
         sealed,
         next_seq,
-        seen_seq: next_seq,
+        seen_seq: report.seen_seq,
+        has_appended: false,
         buffer: Vec::new(),
     };
     let keeper_shared = Arc::clone(&shared);

@@ -76,8 +76,10 @@ pub(super) struct Writer {
     pub(super) active: usize,
     pub(super) sealed: Option<Sealed>,
     pub(super) next_seq: u64,
-    /// Sequence readers saw up to when this round began: what blocks say of themselves.
+    /// Sequence readers saw up to when this round began: what blocks say of themselves. Before the
+    /// first append what was found: a start may still hide what is stored from readers.
     pub(super) seen_seq: u64,
+    pub(super) has_appended: bool,
     pub(super) buffer: Vec<u8>,
 }
 
@@ -123,7 +125,10 @@ impl Writer {
 
     /// Writes, syncs, publishes, acknowledges. An error is final.
     fn commit(&mut self, work: Work) -> io::Result<()> {
-        self.seen_seq = self.shared.handoff.end_seq();
+        self.has_appended |= !work.appends.is_empty();
+        if self.has_appended {
+            self.seen_seq = self.shared.handoff.end_seq();
+        }
         let mut written = Vec::with_capacity(work.appends.len() + 1);
         let mut refused = Vec::new();
         let direct = self.write_to_head(work.appends, &mut written, &mut refused)?;

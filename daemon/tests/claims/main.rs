@@ -10,3 +10,5 @@ mod support;
 
 mod claimant;
 mod daemons;
+mod gate;
+mod gated;

@@ -31,7 +31,9 @@ const TAGS: usize = 64;
 /// `ARGV`: what to do, the owner's lasting part, the value to write, for how many ms. The value of
 /// a claim is `p` or `c`, for pending and confirmed, and its owner. Answers with twice the index
 /// (from 0) of each id that is another's, and 1 more where it is confirmed. An id that this
-/// instance confirmed itself and has forgotten since is as good as another's.
+/// instance confirmed itself and has forgotten since is as good as another's. Who confirms first
+/// has the id, over whoever's pending claim: its event is durable, and the other one learns of it
+/// at its own confirmation. So nobody waits here for what another is at.
 const SCRIPT: &str = r"
 local what, me, value, ms, out = ARGV[1], ARGV[2], ARGV[3], ARGV[4], {}
 for i = 1, #KEYS do
@@ -50,14 +52,15 @@ for i = 1, #KEYS do
     end
   else
     local was = redis.call('GET', key)
-    local mine = not was or string.sub(was, 2, 7) == me
+    local mine = was and string.sub(was, 2, 7) == me
+    local pending = was and string.byte(was) == 112
     if what == 'confirm' then
-      if mine then
+      if mine or pending or not was then
         redis.call('SET', key, value, 'PX', ms)
       else
-        out[#out + 1] = 2 * i - 2 + (string.byte(was) == 99 and 1 or 0)
+        out[#out + 1] = 2 * i - 1
       end
-    elseif was and mine and string.byte(was) == 112 then
+    elseif mine and pending then
       redis.call('DEL', key)
     end
   end
@@ -70,7 +73,7 @@ return out
 pub(super) enum Kind {
     /// Claim those that are free.
     Claim,
-    /// Keep those that are ours, or nobody's.
+    /// Keep those that no other instance has confirmed.
     Confirm,
     /// Give up those that are ours and not confirmed.
     Abandon,
