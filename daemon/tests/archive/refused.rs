@@ -161,6 +161,15 @@ fn a_validator_that_somebody_changed_is_reported_and_left() {
     assert_eq!(validator, &doc! { "$jsonSchema": { "bsonType": "object" } });
     let output = setup(&mongod.uri(), &[]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+    // Removed, as it says, there is ours again.
+    mongod.with(async |database| {
+        let command = doc! { "collMod": "events", "validator": doc! {} };
+        database.run_command(command).await.unwrap();
+    });
+    let output = setup(&mongod.uri(), &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("its validator, which is made"));
+    assert_eq!(setup(&mongod.uri(), &[]).status.code(), Some(0));
 }
 
 #[test]

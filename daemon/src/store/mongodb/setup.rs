@@ -17,6 +17,8 @@ use super::schema::{self, EVENTS, Index, LAYOUT, META, META_ID, MINUTES_EXPIRE, 
 
 /// `NamespaceExists`: another instance was quicker.
 const EXISTS: i32 = 48;
+/// `Unauthorized`.
+const NOT_ALLOWED: i32 = 13;
 /// `IndexOptionsConflict` and `IndexKeySpecsConflict`.
 const INDEX_CONFLICTS: [i32; 2] = [85, 86];
 
@@ -202,7 +204,11 @@ fn difference(wanted: &Wanted, found: &Document) -> Option<String> {
     let options = found.get_document("options");
     let option = |key| options.as_ref().ok().and_then(|options| options.get_str(key).ok());
     let what = match validator(found) {
-        None => "was removed".to_owned(),
+        None => {
+            return Some(format!(
+                "the validator of the collection {name} was removed; --setup-store makes it again"
+            ));
+        }
         Some(validator) if validator != expected => match changed(expected, validator) {
             Some(field) => format!("was changed at {field}"),
             None => "was changed".to_owned(),
@@ -262,13 +268,20 @@ async fn collection(
         }
         return Ok(());
     };
-    let bare = wanted.validator.is_some() && validator(found).is_none();
-    if bare && is_empty(database, name).await? {
+    // Like an index that is not there, one that was removed is made again: nothing is lost by it.
+    if wanted.validator.is_some() && validator(found).is_none() {
         let mut command = doc! { "collMod": name };
         command.extend(validation);
-        run(database, command).await.map_err(away)?;
-        prepared.report.push(format!("collection {name}: found empty, its validator made"));
-        return Ok(());
+        match run(database, command).await {
+            Ok(()) => {
+                let line = format!("collection {name}: found without its validator, which is made");
+                prepared.report.push(line);
+                return Ok(());
+            }
+            // Without the right to, it runs as it is, and says so.
+            Err(error) if code(&error) == Some(NOT_ALLOWED) => {}
+            Err(error) => return Err(away(error)),
+        }
     }
     prepared.report.push(format!("collection {name}: found"));
     prepared.differs.extend(difference(wanted, found));
