@@ -201,8 +201,10 @@ pub struct Stats {
     pub sync_ns: u64,
     /// Whether the last attempt to get more disk failed for want of space.
     pub disk_full: bool,
-    /// Bytes of blocks that hold what no store has drained yet; 0 without a limit.
+    /// Bytes of what no store has drained yet, aggregates made of it included; 0 without a limit.
     pub waiting_bytes: u64,
+    /// Bytes of events no store has yet; 0 without a limit.
+    pub unstored_bytes: u64,
     /// How many such bytes there may be; `None` without a limit.
     pub waiting_bytes_max: Option<u64>,
     /// Whether it takes nothing until a store has drained some of it.
@@ -328,9 +330,10 @@ impl Journal {
         retention::enforce(&self.0.shared, &*self.0.disk, now_ms, floor_seq)
     }
 
-    /// A store has all events below `seq`: what waits is counted anew. Some us for a thousand blocks.
-    pub fn drained(&self, seq: u64) {
-        self.0.shared.spool.drained(&self.0.shared.index, seq);
+    /// A store has all events below `stored_seq`, and needs nothing below `done_seq` any more: what
+    /// waits is counted anew. Some us for a thousand blocks.
+    pub fn drained(&self, stored_seq: u64, done_seq: u64) {
+        self.0.shared.spool.drained(&self.0.shared.index, stored_seq, done_seq);
     }
 
     /// Sets how many bytes may wait for a store from now on.
@@ -379,6 +382,7 @@ impl Journal {
             sync_ns: counters.sync_ns.load(Ordering::Relaxed),
             disk_full: counters.disk_full.load(Ordering::Relaxed),
             waiting_bytes: shared.spool.waiting(),
+            unstored_bytes: shared.spool.unstored(),
             waiting_bytes_max: shared.spool.bytes_max(),
             spool_full: shared.spool.is_full(),
             damaged_blocks: counters.damaged.load(Ordering::Relaxed),

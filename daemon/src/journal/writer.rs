@@ -15,7 +15,7 @@ use super::Fault;
 use super::block::Header;
 use super::block::encode::Encoded;
 use super::disk::{Disk, is_full};
-use super::index::{InHead, SegmentInfo};
+use super::index::{InHead, Index, SegmentInfo};
 use super::keeper::{Task, make_segment};
 use super::queue::{Append, AppendError, Appended, Merged, Shared, Work};
 use super::segment::{Appender, BLOCKS_START, BlockFile, Kind};
@@ -329,12 +329,13 @@ impl Writer {
                 }
                 Written::Segment { append, at, offset, header } => {
                     bytes += header.block_len() as usize;
-                    match append {
-                        Some(_) => {
-                            self.shared.spool.add(header.block_len());
-                            index.add_block(at, *offset, header);
-                        }
-                        None => index.replace(at, *offset, header),
+                    if append.is_some() {
+                        self.shared.spool.add(header.block_len());
+                        index.add_block(at, *offset, header);
+                    } else {
+                        let span = (header.first_seq, header.end_seq());
+                        let put = |index: &mut Index| index.replace(at, *offset, header);
+                        self.shared.spool.replacing(&mut index, span, put);
                     }
                 }
             }
