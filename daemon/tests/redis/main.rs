@@ -11,6 +11,7 @@ mod shared;
 
 mod daemons;
 mod forms;
+mod hour;
 mod refusals;
 mod servers;
 mod trouble;
