@@ -83,6 +83,11 @@ impl Counts for Views {
         Ok(found)
     }
 
+    fn unwritten_buckets(&self, windows_secs: &[u32]) -> u64 {
+        let oldest_tick = self.oldest_tick();
+        self.0.state.lock().changes.buckets(windows_secs, oldest_tick)
+    }
+
     fn stored_minutes(&self, after: i64, limit: usize) -> Result<Vec<i64>, CountsError> {
         let snapshot = self.0.store.connect()?;
         snapshot.begin().map_err(|error| CountsError(error.to_string()))?;
@@ -108,7 +113,7 @@ impl From<StoreError> for CountsError {
     }
 }
 
-fn buckets(shared: &Shared, wanted: &[(u32, i64)]) -> Result<Vec<Bucket>, StoreError> {
+pub(super) fn buckets(shared: &Shared, wanted: &[(u32, i64)]) -> Result<Vec<Bucket>, StoreError> {
     let (snapshot, (revision, gathered)) = fixed(shared, |state, stored| {
         let gathered = wanted.iter().map(|bucket| Parts::gather(state, stored, *bucket));
         (state.applied_seq, gathered.collect::<Vec<_>>())

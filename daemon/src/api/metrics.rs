@@ -132,12 +132,16 @@ fn about_the_store(stages: &Stages) {
         gauge!("pulseboard_store_lag_bytes").set(0.0);
         gauge!("pulseboard_store_lag_seconds").set(behind_ms as f64 / 1_000.0);
         gauge!("pulseboard_store_recounts_waiting").set(0.0);
+        gauge!("pulseboard_store_unwritten_aggregates").set(0.0);
+        gauge!("pulseboard_store_unwritten_seconds").set(0.0);
         return;
     };
     gauge!("pulseboard_store_lag_events").set(drain.lag_events as f64);
     gauge!("pulseboard_store_lag_bytes").set(drain.lag_bytes as f64);
     gauge!("pulseboard_store_lag_seconds").set(drain.lag_seconds);
     gauge!("pulseboard_store_recounts_waiting").set(drain.recounts_waiting as f64);
+    gauge!("pulseboard_store_unwritten_aggregates").set(drain.unwritten_buckets as f64);
+    gauge!("pulseboard_store_unwritten_seconds").set(drain.unwritten_seconds);
     counter!("pulseboard_store_recounts_total").absolute(drain.recounted);
     counter!("pulseboard_store_set_aside_total").absolute(drain.set_aside);
     counter!("pulseboard_store_writes_total", "what" => "events").absolute(drain.event_batches);

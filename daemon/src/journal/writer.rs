@@ -77,7 +77,8 @@ pub(super) struct Writer {
     pub(super) active: usize,
     pub(super) sealed: Option<Sealed>,
     pub(super) next_seq: u64,
-    /// Sequence readers saw up to when this round began: what blocks say of themselves.
+    /// Sequence readers saw up to when this round began: what blocks say of themselves. Before the
+    /// first reader and append what was found: a start may still hide what is stored.
     pub(super) seen_seq: u64,
     /// Whether readers see what is written now as soon as it is durable.
     pub(super) seen_at_once: bool,

@@ -44,7 +44,7 @@ pub use counts::{Bucket, Changed, Counts, CountsError, is_whole_minutes, start_o
 
 use aggregates::Aggregates;
 use aside::Aside;
-use board::{Board, get, set};
+use board::{Board, What, get, set};
 use calls::Calls;
 use events::Events;
 use kept::Kept;
@@ -56,6 +56,9 @@ use sink::{Failure, Sink};
 const CALL_WITHIN: Duration = Duration::from_secs(15);
 /// Events that have waited for longer than this are worth a look.
 const BEHIND: Duration = Duration::from_secs(10);
+/// Aggregates that changed this long ago and are not written are worth a look: three rounds that
+/// failed in a row, each of which pauses for 5 s at most, may be nothing.
+const UNWRITTEN: Duration = Duration::from_secs(30);
 /// How long the last aggregates and the goodbye may take when stopping.
 const PARTING: Duration = Duration::from_millis(1_500);
 
@@ -103,8 +106,15 @@ pub struct Stats {
     pub recounts_waiting: u64,
     /// Buckets counted from the stored events, since start.
     pub recounted: u64,
-    /// Why the store does not take what it is sent, while it does not.
+    /// Buckets that changed and are not in the store yet. After a start it may take until the store
+    /// is there before those from before it are counted in.
+    pub unwritten_buckets: u64,
+    /// How long ago the oldest of them changed, in seconds; 0 when there are none.
+    pub unwritten_seconds: f64,
+    /// Why the store does not take the events it is sent, while it does not.
     pub last_error: Option<String>,
+    /// The same of aggregates.
+    pub aggregates_error: Option<String>,
     /// Another process writes under this node's id: what to do about it.
     pub clash: Option<String>,
 }
@@ -124,6 +134,16 @@ impl Stats {
         if secs > BEHIND.as_secs_f64() {
             let brief = format!("MongoDB {secs:.0} s behind");
             return Some((brief, format!("MongoDB is {secs:.0} s behind; {waiting}")));
+        }
+        let secs = self.unwritten_seconds;
+        if secs > UNWRITTEN.as_secs_f64() {
+            let because = self.aggregates_error.as_ref();
+            let because = because.map(|error| format!(": {error}")).unwrap_or_default();
+            let detail = format!(
+                "store.mongodb.uri: MongoDB takes events, and aggregates that changed {secs:.0} s \
+                 ago are not written{because}"
+            );
+            return Some((format!("aggregates {secs:.0} s behind"), detail));
         }
         None
     }
@@ -156,22 +176,50 @@ struct Shared {
 
 impl Shared {
     /// A call failed: said once, when it is not that the store is away, which is said elsewhere.
-    fn failed(&self, failure: &Failure) {
-        let first = self.board.failed(&failure.to_string(), self.clock.elapsed());
+    fn failed(&self, what: What, failure: &Failure) {
+        let first = self.board.failed(what, &failure.to_string(), self.clock.elapsed());
         if first && matches!(failure, Failure::Refused(_)) {
-            tracing::warn!("MongoDB takes no writes; events wait in the journal: {failure}");
+            match what {
+                What::Events => {
+                    tracing::warn!(
+                        "MongoDB takes no writes; events wait in the journal: {failure}"
+                    );
+                }
+                What::Aggregates => {
+                    tracing::warn!(
+                        "MongoDB takes no aggregates; they are written when it does: {failure}"
+                    );
+                }
+            }
         }
     }
 
     /// A call succeeded.
-    fn succeeded(&self) {
-        if let Some(since) = self.board.succeeded() {
+    fn succeeded(&self, what: What) {
+        if let Some(since) = self.board.succeeded(what) {
             let secs = self.clock.elapsed().saturating_sub(since).as_secs();
             if secs > 0 {
                 let waiting = self.lag_events();
-                tracing::info!(waiting, "MongoDB takes writes again after {secs} s");
+                let what = match what {
+                    What::Events => "writes",
+                    What::Aggregates => "aggregates",
+                };
+                tracing::info!(waiting, "MongoDB takes {what} again after {secs} s");
             }
         }
+    }
+
+    /// How many buckets changed and are not in the store, and for how long the oldest, in ms.
+    fn unwritten(&self) -> (u64, i64) {
+        let buckets = self.counts.unwritten_buckets(&self.settings.windows_secs);
+        if buckets == 0 && get(&self.board.unread_events) == 0 {
+            return (0, 0);
+        }
+        let now_ms = self.clock.now_ms();
+        let oldest_ms = self.journal.arrived_ms(get(&self.board.written_seq) + 1);
+        // What changed before the last round that was finished is written.
+        let written_at_ms = self.board.written_at_ms.load(Ordering::Relaxed);
+        (buckets, (now_ms - oldest_ms.unwrap_or(now_ms).max(written_at_ms)).max(0))
     }
 
     fn lag_events(&self) -> u64 {
@@ -330,6 +378,7 @@ impl Drain {
         let caught_up_ms = board.caught_up_ms.load(Ordering::Relaxed);
         let waited_ms =
             oldest_ms.map_or(0, |at| (shared.clock.now_ms() - at.max(caught_up_ms)).max(0));
+        let (unwritten_buckets, unwritten_ms) = shared.unwritten();
         Stats {
             drained_seq,
             written_seq: get(&board.written_seq),
@@ -343,7 +392,10 @@ impl Drain {
             set_aside: get(&board.set_aside),
             recounts_waiting: shared.recounts.lock().len() as u64,
             recounted: get(&board.recounted),
-            last_error: board.trouble().map(|trouble| trouble.reason),
+            unwritten_buckets,
+            unwritten_seconds: unwritten_ms as f64 / 1e3,
+            last_error: board.trouble(What::Events).map(|trouble| trouble.reason),
+            aggregates_error: board.trouble(What::Aggregates).map(|trouble| trouble.reason),
             clash: board.clash(),
         }
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a scenario that cannot go on has failed")]
 
 mod ages;
+mod aggregates;
 mod duplicates;
 mod identity;
 mod outages;

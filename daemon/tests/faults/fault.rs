@@ -96,7 +96,9 @@ impl Fault {
                 load.wait_for_more(while_it_lasts);
                 world.mongod_mut().thaw();
             }
-            Self::MongodStepsDown => world.mongod_mut().step_down(10),
+            Self::MongodStepsDown => {
+                world.mongod_mut().step_down(10);
+            }
             Self::MongodPrimaryKilled => {
                 let primary = world.mongod_mut().wait_for_primary();
                 world.mongod_mut().members[primary].process.kill();

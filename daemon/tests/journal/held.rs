@@ -235,6 +235,27 @@ fn what_is_merged_before_there_is_a_reader_is_not_taken_to_be_seen() {
 }
 
 #[test]
+fn what_a_start_has_not_decided_about_is_still_to_be_decided_at_the_next() {
+    let disk = FakeDisk::default();
+    let later = Options { merge_after_ms: 60_000, ..options() };
+    let (journal, _) = open_with(&disk, later);
+    drop(journal.append_held(batch("a", 10, 0)).unwrap().wait().unwrap().let_go());
+    let held = journal.append_held(batch("b", 10, 0)).unwrap().wait().unwrap();
+    let disk = disk.after_power_cut(7);
+    drop(held);
+    drop(journal);
+
+    // Blocks are merged from the first moment on, whoever reads.
+    let (journal, recovery) = open_with(&disk, options());
+    assert_eq!((recovery.seen_seq, recovery.next_seq), (11, 21));
+    until(|| journal.stats().unmerged == 0);
+    let disk = disk.after_power_cut(8);
+    drop(journal);
+    let (_, recovery) = open_with(&disk, options());
+    assert_eq!((recovery.seen_seq, recovery.next_seq), (11, 21));
+}
+
+#[test]
 fn tombstones_go_with_their_segment() {
     let disk = FakeDisk::default();
     let options = Options { max_bytes: 0, ..options() };

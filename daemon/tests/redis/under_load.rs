@@ -205,6 +205,7 @@ fn trial(url: &str, wound: impl FnOnce(), heal: impl FnOnce(), says: &str) -> Ca
         load.wait_for_more(300);
     });
     healed(&cluster);
+    println!("{}", cluster.daemon(0).stderr());
     let acknowledged = load.all.into_inner().unwrap();
     Came { acknowledged, holders: holders(&cluster), wounded: wounded.unwrap() }
 }

@@ -44,13 +44,13 @@ pub fn seconds(value: f64) -> String {
     }
 }
 
-/// `42 s`, `5 min 12 s`, `3 h 20 min`, `12 d 4 h`.
+/// `42 s`, `5 min 12 s`, `24 h 1 min`, `12 d 4 h`.
 pub fn lasting(value: f64) -> String {
     let secs = value.clamp(0.0, 1e12).round() as u64;
     match secs {
         0..60 => format!("{secs} s"),
         60..3_600 => format!("{} min {} s", secs / 60, secs % 60),
-        3_600..86_400 => format!("{} h {} min", secs / 3_600, secs / 60 % 60),
+        3_600..172_800 => format!("{} h {} min", secs / 3_600, secs / 60 % 60),
         _ => format!("{} d {} h", secs / 86_400, secs / 3_600 % 24),
     }
 }
@@ -71,6 +71,6 @@ mod tests {
             [0.0, 0.000_42, 0.084, 12.5, 312.0].map(seconds),
             ["0 s", "0.4 ms", "84 ms", "12.5 s", "5 min 12 s"]
         );
-        assert_eq!([12_000.0, 1_051_200.0].map(lasting), ["3 h 20 min", "12 d 4 h"]);
+        assert_eq!([86_465.0, 1_051_200.0].map(lasting), ["24 h 1 min", "12 d 4 h"]);
     }
 }

@@ -87,6 +87,16 @@ pub(super) fn shorten(text: &str, cells: u16) -> String {
     if cells == 0 { String::new() } else { format!("{head}…{tail}") }
 }
 
+/// The text, or its head and an ellipsis where it is wider than `cells`: for what is read from its
+/// start, and whose middle would mislead.
+pub(super) fn cut(text: &str, cells: u16) -> String {
+    if width(text) <= cells {
+        return text.to_owned();
+    }
+    let head = take(text.chars(), cells.saturating_sub(1));
+    if cells == 0 { String::new() } else { format!("{head}…") }
+}
+
 /// The text in lines of at most `cells`, broken at blanks; a longer word is cut. At most `most`
 /// lines, the last one shortened.
 pub(super) fn wrap(text: &str, cells: u16, most: usize) -> Vec<String> {
@@ -132,6 +142,12 @@ mod tests {
         assert_eq!(shorten("/short", 15), "/short");
         assert_eq!(shorten("/日本語日本語日本語", 9), "/日…本語");
         assert_eq!(shorten("/abc", 0), "");
+    }
+
+    #[test]
+    fn a_value_keeps_its_head() {
+        assert_eq!(cut("0.0/s pending, 12.0/s taken", 16), "0.0/s pending, …");
+        assert_eq!((cut("84 ms", 5), cut("84 ms", 0)), ("84 ms".to_owned(), String::new()));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::format;
-use super::pen::{Pen, shorten, width, wrap};
+use super::pen::{Pen, cut, shorten, width, wrap};
 use crate::state::system::{self, Row};
 use crate::theme::Meaning;
 use pulseboard::wire::server::{Notice, NoticeLevel};
@@ -12,8 +12,8 @@ use pulseboard::wire::server::{Notice, NoticeLevel};
 /// From this width on the figures stand in two columns.
 const TWO_FROM: u16 = 132;
 /// Cells of what a row is about, and of its name.
-const ABOUT: u16 = 11;
-const NAME: u16 = 16;
+const ABOUT: u16 = 10;
+const NAME: u16 = 15;
 /// Cells a value's number ends in, so that units stand below one another and do not move when it
 /// grows a digit.
 const NUMBER: u16 = 9;
@@ -184,12 +184,15 @@ fn line(pen: &mut Pen<'_>, area: Rect, row: &Row, is_first: bool) {
         pen.theme.strong(Meaning::Text)
     };
     let start = name + NAME;
+    if row.is_noticed {
+        pen.text(start - 1, area.y, start, "!", style);
+    }
     let (number, rest) = number_of(&row.value);
     pen.right(start, area.y, start + NUMBER, number, style);
     let start = start + NUMBER.max(width(number));
     // Words stand where units do.
     let blank = if number.is_empty() { " " } else { "" };
-    let rest = shorten(&format!("{blank}{rest}"), area.right().saturating_sub(start));
+    let rest = cut(&format!("{blank}{rest}"), area.right().saturating_sub(start));
     pen.text(start, area.y, area.right(), &rest, style);
 }
 
@@ -211,7 +214,7 @@ mod tests {
         for (value, parts) in [
             ("48,210 events, 31.4 MB", ("48,210", " events, 31.4 MB")),
             ("1,250.0/s", ("1,250.0", "/s")),
-            ("12, up to 0.8 s", ("12", ", up to 0.8 s")),
+            ("3, so far", ("3", ", so far")),
             ("answers", ("", "answers")),
             ("– pending", ("–", " pending")),
         ] {

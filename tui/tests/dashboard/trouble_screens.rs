@@ -206,6 +206,35 @@ fn without_colours_what_is_wrong_is_bold_and_marked() {
 }
 
 #[test]
+fn only_figures_that_stand_for_what_is_wrong_are_marked() {
+    let otherwise = json!({"check": "store", "level": "degraded", "brief": "MongoDB set up otherwise",
+        "detail": "the validator of events was changed"});
+    let silent = json!({"check": "cluster", "level": "degraded", "brief": "daemon2 not heard",
+        "detail": "2 of 3: daemon2 not heard for 3 s"});
+    let cases: [(&str, f64, Value, Vec<&str>); 3] = [
+        ("pulseboard_store_lag_seconds", 0.2, otherwise, vec![]),
+        (
+            "pulseboard_store_lag_seconds",
+            12.0,
+            mongodb_away(),
+            vec!["to be stored", "oldest waits"],
+        ),
+        ("pulseboard_cluster_up", 1.0, silent, vec!["in the numbers"]),
+    ];
+    for (metric, value, notice, expected) in cases {
+        let mut state = with((100, 40), (2, 3), &[notice]);
+        let metrics = json!({"pulseboard_store_lag_events": 812, "pulseboard_cluster_up": 1,
+            metric: value});
+        let metrics = Arc::new(serde_json::from_value(metrics).unwrap());
+        state.update(Event::Feed(Feed::Figures(Ok(metrics))), 3_200);
+        let rows = pulseboard_tui::state::system::rows(&state);
+        let marked: Vec<&str> =
+            rows.iter().filter(|row| row.is_noticed).map(|row| row.name).collect();
+        assert_eq!(marked, expected, "{metric} {value}");
+    }
+}
+
+#[test]
 fn figures_are_read_while_they_are_looked_at() {
     let mut state = with((80, 24), (3, 3), &[]);
     assert_eq!(press(&mut state, Key::Named("tab")), Some(Effect::Figures(true)));

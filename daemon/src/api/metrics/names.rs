@@ -169,6 +169,11 @@ pub const METRICS: &[Metric] = &[
         "pulseboard_store_lag_seconds",
         "Age of the oldest event that is not counted, or not in MongoDB yet.",
     ),
+    now(
+        "pulseboard_store_unwritten_aggregates",
+        "Aggregates that changed and are not in MongoDB yet; 0 with the embedded store.",
+    ),
+    now("pulseboard_store_unwritten_seconds", "How long ago the oldest of them changed."),
     times("pulseboard_store_write_seconds", "Time one batch of events takes to MongoDB."),
     labelled(
         counted("pulseboard_store_writes_total", "Batches MongoDB took."),

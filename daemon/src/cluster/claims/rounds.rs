@@ -327,7 +327,9 @@ impl Claimant {
                 };
                 tracing::warn!("{}: {why}; ids go unclaimed", self.0.link.setting());
                 *self.0.trouble.lock() = Some((self.0.clock.elapsed(), why));
-                origins.iter().for_each(|origin| verdict(origin, Verdict::Away));
+                for origin in origins {
+                    verdict(origin, Verdict::Away);
+                }
                 return;
             }
         };

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pulseboard::event::Class;
@@ -14,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::Shared;
-use super::board::{add, get, set};
+use super::board::{What, add, get, set};
 use super::counts::{Bucket, Changed, CountsError, is_whole_minutes, start_of};
 use super::lease::{Permit, permitted};
 use super::sink::{Failure, Put};
@@ -75,7 +76,16 @@ impl Aggregates {
     ) -> Self {
         let written = get(&shared.board.written_seq);
         let unread = (written < followed_seq).then_some((written + 1, followed_seq));
-        Self { shared, permit, epoch: 0, unread, missed_from: None, recounting: None }
+        let mut this =
+            Self { shared, permit, epoch: 0, unread: None, missed_from: None, recounting: None };
+        this.set_unread(unread);
+        this
+    }
+
+    fn set_unread(&mut self, unread: Option<(u64, u64)>) {
+        let events = unread.map_or(0, |(from_seq, upto_seq)| upto_seq + 1 - from_seq);
+        set(&self.shared.board.unread_events, events);
+        self.unread = unread;
     }
 
     /// Runs until `stop`; then writes what changed since, once.
@@ -93,11 +103,14 @@ impl Aggregates {
             pause = match self.round().await {
                 Ok(()) => debounce,
                 Err(Unfinished::Store(failure)) => {
-                    self.shared.failed(&failure);
+                    self.shared.failed(What::Aggregates, &failure);
                     (pause * 2).min(PAUSE_MAX)
                 }
                 Err(Unfinished::Counts(error)) => {
                     tracing::warn!(%error, "aggregates could not be read; trying again");
+                    let reason = format!("the local store cannot be read: {error}");
+                    let board = &self.shared.board;
+                    board.failed(What::Aggregates, &reason, self.shared.clock.elapsed());
                     (pause * 2).min(PAUSE_MAX)
                 }
             };
@@ -114,6 +127,7 @@ impl Aggregates {
             self.epoch = epoch;
         }
         self.read_again().await?;
+        let began_ms = self.shared.clock.now_ms();
         let changed = self.shared.counts.take_changes();
         // It is told once, and this round may fail.
         self.missed_from = self.missed_from.into_iter().chain(changed.missed_from).min();
@@ -122,8 +136,11 @@ impl Aggregates {
             self.write(&changed).await?;
             self.shared.counts.changes_written();
             match self.missed_from.take() {
-                None => set(&self.shared.board.written_seq, changed.applied_seq),
-                Some(from) => self.unread = Some((from, changed.applied_seq)),
+                None => {
+                    set(&self.shared.board.written_seq, changed.applied_seq);
+                    self.shared.board.written_at_ms.store(began_ms, Ordering::Relaxed);
+                }
+                Some(from) => self.set_unread(Some((from, changed.applied_seq))),
             }
         }
         self.recount_next();
@@ -133,8 +150,10 @@ impl Aggregates {
     /// The store knows nothing of this node: all that is stored here is written anew.
     async fn write_all(&mut self) -> Result<(), Unfinished> {
         set(&self.shared.board.written_seq, 0);
+        let upto = self.shared.counts.applied_seq();
+        // Whatever was noted or was not: all of it is to be written.
+        set(&self.shared.board.unread_events, upto);
         let counts = &self.shared.counts;
-        let upto = counts.applied_seq();
         // What is stored here is what can be listed. It follows within a second, and never reaches
         // what is counted meanwhile: that is noted.
         let follows = async {
@@ -158,7 +177,7 @@ impl Aggregates {
         let recent = minute_of(newest) - RECENT_MINUTES..=minute_of(newest) + 20;
         self.write(&Changed { ticks, minutes: recent.collect(), ..Changed::default() }).await?;
         // What was counted since is noted.
-        self.unread = None;
+        self.set_unread(None);
         set(&self.shared.board.written_seq, upto);
         Ok(())
     }
@@ -201,7 +220,7 @@ impl Aggregates {
             .await?;
             self.write(&changed).await?;
             set(&self.shared.board.written_seq, read_to);
-            self.unread = (read_to < upto_seq).then_some((read_to + 1, upto_seq));
+            self.set_unread((read_to < upto_seq).then_some((read_to + 1, upto_seq)));
         }
         Ok(())
     }
@@ -291,7 +310,7 @@ impl Aggregates {
                 }
             }
         }
-        self.shared.succeeded();
+        self.shared.succeeded(What::Aggregates);
         Ok(())
     }
 

@@ -26,8 +26,20 @@ pub(super) struct Board {
     pub recounted: AtomicU64,
     /// Bytes of batches in memory.
     pub inflight_bytes: AtomicU64,
-    trouble: Mutex<Option<Trouble>>,
+    /// When the last round that wrote all that had changed began, Unix ms.
+    pub written_at_ms: AtomicI64,
+    /// Events whose changes to aggregates are not noted yet, and not written.
+    pub unread_events: AtomicU64,
+    /// Of events, and of aggregates.
+    troubles: [Mutex<Option<Trouble>>; 2],
     clash: Mutex<Option<String>>,
+}
+
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Events,
+    Aggregates,
 }
 
 /// The store does not take what it is sent.
@@ -40,20 +52,20 @@ pub(super) struct Trouble {
 
 impl Board {
     /// A write failed. Whether it is the first since one succeeded.
-    pub(super) fn failed(&self, reason: &str, now: Duration) -> bool {
-        let mut trouble = self.trouble.lock();
+    pub(super) fn failed(&self, what: What, reason: &str, now: Duration) -> bool {
+        let mut trouble = self.troubles[what as usize].lock();
         let since = trouble.as_ref().map(|trouble| trouble.since);
         *trouble = Some(Trouble { since: since.unwrap_or(now), reason: reason.to_owned() });
         since.is_none()
     }
 
     /// A write succeeded. Since when they failed, if they did.
-    pub(super) fn succeeded(&self) -> Option<Duration> {
-        self.trouble.lock().take().map(|trouble| trouble.since)
+    pub(super) fn succeeded(&self, what: What) -> Option<Duration> {
+        self.troubles[what as usize].lock().take().map(|trouble| trouble.since)
     }
 
-    pub(super) fn trouble(&self) -> Option<Trouble> {
-        self.trouble.lock().clone()
+    pub(super) fn trouble(&self, what: What) -> Option<Trouble> {
+        self.troubles[what as usize].lock().clone()
     }
 
     /// Whether another process writes under this node's id, and how to say so.

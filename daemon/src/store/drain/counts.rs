@@ -56,6 +56,10 @@ pub trait Counts: Send + Sync {
     /// this instance takes the one with the higher revision.
     fn unwritten(&self, secs: u32, range: (i64, i64)) -> Result<Vec<Bucket>, CountsError>;
 
+    /// How many buckets of windows of these lengths changed since they were last written, of those
+    /// that can still be made. Takes some ms when there are hundreds of thousands.
+    fn unwritten_buckets(&self, windows_secs: &[u32]) -> u64;
+
     /// Minutes that anything is stored of locally, ascending, after `after`; at most `limit`.
     fn stored_minutes(&self, after: i64, limit: usize) -> Result<Vec<i64>, CountsError>;
 

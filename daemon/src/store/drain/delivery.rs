@@ -9,7 +9,7 @@ use mongodb::bson::RawDocumentBuf;
 use tokio::sync::watch;
 
 use super::Shared;
-use super::board::{add, get};
+use super::board::{What, add, get};
 use super::lease::{Permit, permitted};
 use super::puller::Batch;
 use super::sink::{Answer, Failure, NEVER, Unfit};
@@ -88,7 +88,7 @@ impl Delivery {
         match answered {
             Ok(again) if again.is_empty() => {
                 add(&self.shared.board.event_batches, 1);
-                self.shared.succeeded();
+                self.shared.succeeded(What::Events);
                 self.pause = PAUSE.0;
                 Vec::new()
             }
@@ -107,7 +107,7 @@ impl Delivery {
                 if again.is_empty() { Vec::new() } else { vec![again] }
             }
             Err(failure) => {
-                self.shared.failed(&failure);
+                self.shared.failed(What::Events, &failure);
                 self.rest().await;
                 vec![part]
             }
@@ -164,7 +164,7 @@ impl Delivery {
             let hopeless =
                 is_for_ever || (is_about_it && *attempts >= ATTEMPTS && others_are_taken);
             if !(hopeless && self.set_aside(index, code, &message).await) {
-                self.shared.failed(&Failure::Refused(message));
+                self.shared.failed(What::Events, &Failure::Refused(message));
                 again.push(index);
             }
         }

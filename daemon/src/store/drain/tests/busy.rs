@@ -35,6 +35,10 @@ impl Counts for Busy {
         Ok(Vec::new())
     }
 
+    fn unwritten_buckets(&self, _: &[u32]) -> u64 {
+        0
+    }
+
     fn stored_minutes(&self, _: i64, _: usize) -> Result<Vec<i64>, CountsError> {
         Ok(Vec::new())
     }
