@@ -280,6 +280,16 @@ pub struct Nodes {
     pub expected: u32,
 }
 
+impl Nodes {
+    /// This one alone, and there is no other.
+    pub const ALONE: Self = Self { reporting: 1, expected: 1 };
+
+    /// Whether nobody is missing.
+    pub fn is_whole(self) -> bool {
+        self.reporting >= self.expected
+    }
+}
+
 /// A check of readiness that is not ok, for people who look at a dashboard. Numbers in it are
 /// rounded and change every few seconds at most.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
@@ -365,6 +375,14 @@ pub struct History {
     pub p95: Vec<Option<f64>>,
     /// 99th percentile, ms.
     pub p99: Vec<Option<f64>>,
+    /// How many instances are in each tick's numbers. Absent when all of them are in every tick.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, ts(optional, as = "Option<Vec<Option<u32>>>"))]
+    pub reporting: Vec<Option<u32>>,
+    /// How many there were, where `reporting` is given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, ts(optional, as = "Option<Vec<Option<u32>>>"))]
+    pub expected: Vec<Option<u32>>,
 }
 
 /// The verdict on a publish; over REST without `id`, with `durable`.

@@ -12,7 +12,8 @@ use pulseboard::route::Normaliser;
 use pulseboard::wire::server::Aggregate;
 
 use crate::aggregate::{
-    self, AtError, FrameSink, Item, Past, Source, Stored, TickFrame, Views, Wanted, Watch,
+    self, AtError, FrameSink, Item, Past, Source, Stored, StoredTick, StoredTicks, TickFrame,
+    Views, Wanted, Watch,
 };
 use crate::broadcast::{
     Author, Frames, Histories, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, View,
@@ -21,6 +22,7 @@ use crate::broadcast::{
 use crate::clock::Clock;
 use crate::ingest::{self, Appended, Durable, DurableHeld, EventLog, Held, Ingest};
 use crate::journal::{self, Hold, Journal, ScanRange, Tail, TailItem};
+use crate::store::mongodb::Archive;
 
 /// The journal as ingest sees it.
 pub(super) struct Log(pub Journal);
@@ -41,6 +43,27 @@ impl EventLog for Log {
             let hold = pending.await.map_err(append_error)?;
             Ok(Box::new(Unconfirmed { hold, journal }) as Box<dyn Held>)
         }))
+    }
+}
+
+/// The shared store's seconds as the aggregator sees them.
+pub(super) struct Seconds(pub Archive);
+
+impl StoredTicks for Seconds {
+    fn node(&self) -> &Arc<str> {
+        self.0.node()
+    }
+
+    fn each(
+        &self,
+        range: (i64, i64),
+        with_routes: bool,
+        visit: &mut dyn FnMut(StoredTick),
+    ) -> Result<(), String> {
+        let read = self.0.ticks(range, with_routes, &mut |node, tick, revision, summary| {
+            visit(StoredTick { node, tick, revision, summary });
+        });
+        read.map_err(|error| error.to_string())
     }
 }
 
