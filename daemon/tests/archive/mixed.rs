@@ -55,9 +55,10 @@ fn what_a_newer_instance_wrote_is_read_where_it_can_be_and_never_touched() {
     bytes[0] = 200;
     unreadable.insert("summary", Binary { subtype: BinarySubtype::Generic, bytes });
     let mut event = mongod.find("events", doc! {}, doc! {}).pop().unwrap();
-    let mut names = vec![("_id", "default/newer"), ("eventId", "newer"), ("node", NEWER)];
-    names.push(("future", "a field"));
-    names.into_iter().for_each(|(name, value)| drop(event.insert(name, value)));
+    for (name, value) in [("_id", "default/newer"), ("eventId", "newer"), ("node", NEWER)] {
+        event.insert(name, value);
+    }
+    event.insert("future", "a field");
     let (both, one) = ([readable, unreadable], event);
     mongod.with(async move |database| {
         database.collection::<Document>("aggregates").insert_many(both).await.unwrap();

@@ -137,9 +137,3 @@ fn mongodb_elects_another_primary_while_redis_stands_still_and_a_daemon_is_kille
     let faults = [Fault::MongodStepsDown, Fault::RedisFrozen, Fault::DaemonKilled];
     round(2_020, &faults, 3, true);
 }
-
-#[test]
-fn mongodb_is_stopped_while_redis_loses_all_it_knows_and_a_daemon_stands_still() {
-    let faults = [Fault::DaemonFrozen, Fault::MongodStopped, Fault::RedisEmptied];
-    round(2_021, &faults, 3, true);
-}
