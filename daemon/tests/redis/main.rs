@@ -14,6 +14,7 @@ mod forms;
 mod refusals;
 mod servers;
 mod trouble;
+mod under_load;
 
 use pulseboardd::clock::Clock;
 use pulseboardd::cluster::{Call, Link, LinkSettings, Script, State};
