@@ -15,6 +15,7 @@ mod hour;
 mod refusals;
 mod servers;
 mod trouble;
+mod under_load;
 
 use pulseboardd::clock::Clock;
 use pulseboardd::cluster::{Call, Link, LinkSettings, Script, State};
