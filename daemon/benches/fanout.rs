@@ -303,6 +303,7 @@ impl Histories for Past {
             p50: times.clone(),
             p95: times.clone(),
             p99: times,
+            ..History::default()
         };
         Some(HistorySlice { history, corrections: None })
     }

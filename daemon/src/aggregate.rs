@@ -6,6 +6,7 @@
 //! filled them back from the journal. It never waits for readers or for the disk, and it never decides whether an event
 //! counts: that was decided when the event was journaled. Started by `app`.
 
+mod backfill;
 mod board;
 mod buckets;
 mod filler;
@@ -38,16 +39,18 @@ use pulseboard::wire::server::{Aggregate, History};
 
 use crate::clock::Clock;
 use crate::store::embedded::Store;
+use backfill::Backfill;
 use filler::Filler;
 use shared::Shared;
 use state::State;
 use view_worker::ViewWorker;
 use worker::Worker;
 
+pub use backfill::{StoredTick, StoredTicks};
 pub use board::Board;
 pub use history::HistorySlice;
 pub use open_views::OpenError;
-pub use peers::{Counted, Heard, Peers};
+pub use peers::{Counted, Heard, Peers, Standing};
 pub use pulseboard::window::{RouteSort, Routes};
 pub use scan::ScanError;
 pub use source::{Events, Item, Past, Source, Stored, Wanted};
@@ -107,7 +110,7 @@ pub fn spawn(
     sink: Arc<dyn FrameSink>,
 ) -> std::io::Result<Handle> {
     let stages = build(Box::new(source), past, clock, settings, store, peers, sink)?;
-    let Stages { shared, worker, filler, view_worker } = stages;
+    let Stages { shared, worker, filler, view_worker, backfill } = stages;
     let stop = Arc::new(AtomicBool::new(false));
     let start = |name: &str, run: Box<dyn FnOnce(&AtomicBool) + Send>| {
         let seen = Arc::clone(&stop);
@@ -117,6 +120,7 @@ pub fn spawn(
         start("aggregate", Box::new(|stop| worker.run(stop)))?,
         start("views", Box::new(|stop| view_worker.run(stop)))?,
         start("view-fill", Box::new(|stop| filler.run(stop)))?,
+        start("backfill", Box::new(|stop| backfill.run(stop)))?,
     ];
     Ok(Handle { views: Views(shared), stop, threads: Mutex::new(threads) })
 }
@@ -127,6 +131,7 @@ struct Stages {
     worker: Worker,
     filler: Filler,
     view_worker: ViewWorker,
+    backfill: Backfill,
 }
 
 fn build(
@@ -148,7 +153,8 @@ fn build(
     let filler = Filler::new(Arc::clone(&shared), Arc::clone(&sink));
     let view_worker = ViewWorker::new(Arc::clone(&shared), Arc::clone(&sink));
     let worker = Worker::new(Arc::clone(&shared), clock, source, sink, writer)?;
-    Ok(Stages { shared, worker, filler, view_worker })
+    let backfill = Backfill::new(Arc::clone(&shared));
+    Ok(Stages { shared, worker, filler, view_worker, backfill })
 }
 
 /// A running aggregator.
@@ -162,6 +168,12 @@ impl Handle {
     /// The read side.
     pub fn views(&self) -> Views {
         self.views.clone()
+    }
+
+    /// From now on the hour that is shown is filled from this store where peers told nothing.
+    pub fn fill_from(&self, stored: Arc<dyn StoredTicks>) {
+        // A second one is not looked at.
+        let _ = self.views.0.stored_ticks.set(stored);
     }
 
     /// Counts what is durable by now, stores it, and ends. Blocks, some ms as a rule, 10 s at most;

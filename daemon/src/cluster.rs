@@ -137,6 +137,8 @@ struct Health {
     standing: Standing,
     /// The first tick this instance counts as one of all.
     first_tick: Option<i64>,
+    /// What this instance counted up to this tick is in the shared store.
+    written_upto: Option<i64>,
     clock: OwnClock,
     /// What Redis refuses although it answers.
     redis_refuses: Option<String>,
@@ -279,6 +281,20 @@ impl Peers for Cluster {
         let expected = self.0.members.lock().expected(tick);
         let reporting = (1 + self.0.inbox.lock().reporting(tick)).min(expected);
         Nodes { reporting, expected }
+    }
+
+    fn standings(&self) -> Vec<aggregate::Standing> {
+        let members = self.0.members.lock();
+        let standing = |peer: &members::Peer| aggregate::Standing {
+            node: Arc::clone(&peer.sender.node),
+            first_tick: peer.beat.first_tick,
+            written_upto: peer.beat.written_upto,
+        };
+        members.peers().map(standing).collect()
+    }
+
+    fn written(&self, upto: Option<i64>) {
+        self.0.health.lock().written_upto = upto;
     }
 
     fn opened(&self, filter: &Filter) {

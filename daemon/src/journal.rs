@@ -9,7 +9,7 @@
 //!
 //! Rooms: [`block`] is the byte layout, [`segment`] the files, [`writer`] the one thread that
 //! writes, [`keeper`] merges beside it, [`start`] and [`recovery`] open, [`reader`], [`forward`]
-//! and [`tail`] read, [`holds`] and [`tombstones`] say what they see, [`retention`] lets go,
+//! and [`tail`] read, [`holds`] and [`tombstones`] say what they see, [`seen`] how far they did, [`retention`] lets go,
 //! [`spool`] counts what waits for a store.
 
 mod block;
@@ -23,6 +23,7 @@ mod queue;
 mod reader;
 mod recovery;
 mod retention;
+mod seen;
 mod segment;
 mod spool;
 mod start;
@@ -242,7 +243,19 @@ impl Journal {
             return Err(AppendError::SpoolFull);
         }
         let block = block::encode::encode(&batch, false);
-        shared.append(block, batch)
+        shared.append(block, batch, false)
+    }
+
+    /// The same for a batch that no start is to decide about again, once readers see it: they see
+    /// it no sooner than that is durable.
+    pub fn append_for_good(&self, batch: EventBatch) -> Result<Pending, AppendError> {
+        debug_assert!(!batch.is_empty(), "an append has at least one event");
+        let shared = &self.0.shared;
+        if shared.spool.is_full() {
+            return Err(AppendError::SpoolFull);
+        }
+        let block = block::encode::encode(&batch, false);
+        shared.append(block, batch, true)
     }
 
     /// The same for a batch that readers do not see, once it is durable, before its hold is let go.

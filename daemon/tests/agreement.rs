@@ -6,14 +6,16 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::io::{BufRead as _, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use futures_util::{SinkExt, StreamExt};
 use pulseboard::wire;
 use serde_json::{Value, json};
 use support::{Daemon, now_ms};
-use tokio_tungstenite::connect_async;
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 const FRAMES: usize = 9;
 const ROOM: &str = "window:5s";
@@ -33,10 +35,17 @@ fn overwrite(history: &mut BTreeMap<i64, Value>, columns: &Value) {
     }
 }
 
-async fn watch(url: String) -> Seen {
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// A socket on its way into the room.
+async fn join(url: &str) -> Socket {
     let (mut socket, _) = connect_async(url).await.unwrap();
     let subscribe = json!({"op": "subscribe", "rooms": [ROOM]}).to_string();
     socket.send(Message::text(subscribe)).await.unwrap();
+    socket
+}
+
+async fn watch(mut socket: Socket) -> Seen {
     let mut seen = Seen::default();
     let mut aggregate = Value::Null;
     while seen.aggregates.len() < FRAMES {
@@ -68,7 +77,14 @@ async fn watch(url: String) -> Seen {
     seen
 }
 
-fn python(address: std::net::SocketAddr) -> Option<std::process::Child> {
+/// The watcher in another language, and what it prints: a line for each frame.
+struct Python {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+/// Starts it, and waits until it has seen a frame.
+fn python(address: std::net::SocketAddr) -> Option<Python> {
     let has = Command::new("python3").args(["-c", "import websockets"]).output();
     if !has.is_ok_and(|output| output.status.success()) {
         assert!(std::env::var_os("CI").is_none(), "python3 with websockets is needed here");
@@ -76,20 +92,22 @@ fn python(address: std::net::SocketAddr) -> Option<std::process::Child> {
         return None;
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/third_party.py");
-    let child = Command::new("python3")
-        .args([script, &format!("ws://{address}/ws"), ROOM, &FRAMES.to_string()])
-        .stdout(std::process::Stdio::piped())
+    let mut child = Command::new("python3")
+        .args([script, &format!("ws://{address}/ws"), ROOM])
+        .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    Some(child)
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next().expect("the watcher failed").unwrap();
+    Some(Python { child, lines })
 }
 
-fn seen_by_python(child: std::process::Child) -> Seen {
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "the watcher failed");
+/// What it saw up to this tick.
+fn seen_by_python(mut python: Python, upto: i64) -> Seen {
     let mut seen = Seen::default();
-    for line in String::from_utf8(output.stdout).unwrap().lines() {
-        let frame: Value = serde_json::from_str(line).unwrap();
+    while seen.aggregates.keys().last() < Some(&upto) {
+        let line = python.lines.next().expect("the watcher failed").unwrap();
+        let frame: Value = serde_json::from_str(&line).unwrap();
         seen.aggregates.insert(frame["tick"].as_i64().unwrap(), frame["aggregate"].clone());
         seen.history = frame["history"]
             .as_object()
@@ -98,6 +116,8 @@ fn seen_by_python(child: std::process::Child) -> Seen {
             .map(|(tick, values)| (tick.parse().unwrap(), values.clone()))
             .collect();
     }
+    python.child.kill().unwrap();
+    python.child.wait().unwrap();
     seen
 }
 
@@ -106,9 +126,9 @@ async fn all_watchers_of_a_room_see_the_same_numbers_for_the_same_tick() {
     let folder = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(folder.path());
     let url = format!("ws://{}/ws", daemon.address);
-    let first = tokio::spawn(watch(url.clone()));
-    let second = tokio::spawn(watch(url));
     let third = python(daemon.address);
+    let (first, second) = (join(&url).await, join(&url).await);
+    let (first, second) = (tokio::spawn(watch(first)), tokio::spawn(watch(second)));
 
     // Traffic with events that are 0 to 9 s late, until everyone has seen enough.
     let done = std::sync::atomic::AtomicBool::new(false);
@@ -134,7 +154,9 @@ async fn all_watchers_of_a_room_see_the_same_numbers_for_the_same_tick() {
         });
         let all = tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(async {
-                (first.await.unwrap(), second.await.unwrap(), third.map(seen_by_python))
+                let (first, second) = (first.await.unwrap(), second.await.unwrap());
+                let upto = *first.aggregates.keys().last().unwrap();
+                (first, second, third.map(|python| seen_by_python(python, upto)))
             })
         });
         done.store(true, std::sync::atomic::Ordering::Relaxed);

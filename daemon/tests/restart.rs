@@ -62,8 +62,9 @@ fn scenario(stop: impl Fn(Daemon)) {
     assert_eq!(post(&daemon, &events).json()["accepted"], 40);
     let late = event("late", "/late", 3_600_000);
     assert_eq!(post(&daemon, std::slice::from_ref(&late)).json()["accepted"], 1);
-    eventually("all are in the 60 s window", || {
-        (daemon.aggregate("60s")["events"] == 40).then_some(())
+    let full = eventually("all are in the 60 s window", || {
+        let aggregate = daemon.aggregate("60s");
+        (aggregate["events"] == 40).then(|| aggregate["tick"].as_i64().unwrap())
     });
     let before = history(&daemon);
     let stored_before = stored(&daemon);
@@ -84,7 +85,8 @@ fn scenario(stop: impl Fn(Daemon)) {
         compared += 1;
     }
     assert!(compared > 0);
-    assert_eq!(daemon.aggregate("60s")["events"], 40);
+    let then = daemon.get(&format!("/api/aggregates?window=60s&at={full}")).json();
+    assert_eq!(then["aggregate"]["events"], 40, "{then}");
     let mut again = events.clone();
     again.push(late);
     let verdicts = post(&daemon, &again).json();

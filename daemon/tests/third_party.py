@@ -2,7 +2,7 @@
 
 Subscribes to one room, keeps the aggregate by merge patches and the history by columns and
 corrections, and prints after every frame one JSON line: {"tick", "aggregate", "history"}.
-Arguments: URL, room, number of frames.
+Arguments: URL, room. Goes on until it is killed.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ def overwrite(history, columns):
         history[tick] = [columns[name][at] for name in ("events", "activeUsers", "errors", "p95")]
 
 
-async def watch(url, room, frames):
+async def watch(url, room):
     history, aggregate = {}, None
     async with websockets.connect(url, subprotocols=["pulseboard.v1"]) as socket:
         assert socket.subprotocol == "pulseboard.v1"
         await socket.send(json.dumps({"op": "subscribe", "rooms": [room]}))
-        while frames > 0:
+        while True:
             frame = json.loads(await socket.recv())
             if frame["op"] == "snapshot":
                 aggregate = frame["aggregate"]
@@ -52,7 +52,6 @@ async def watch(url, room, frames):
                 overwrite(history, frame["corrections"])
             line = {"tick": frame["tick"], "aggregate": aggregate, "history": history}
             print(json.dumps(line), flush=True)
-            frames -= 1
 
 
-asyncio.run(watch(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+asyncio.run(watch(sys.argv[1], sys.argv[2]))

@@ -150,11 +150,15 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
   /** Some of the daemon's metrics, moving as they would. */
   function figures() {
     const at = Date.now() / 1_000;
+    const apart = model.notices.some(({ check, brief }) => check === "cluster" && /Redis/.test(brief));
     const away = model.notices.some(({ check }) => check === "store");
     return {
       pulseboard_store_lag_events: away ? 48_210 : 12,
       pulseboard_store_lag_bytes: away ? 31_400_000 : 6_100,
+      pulseboard_store_lag_bytes_max: 8_600_000_000,
       pulseboard_store_lag_seconds: away ? 132.4 : 0.3,
+      pulseboard_store_unwritten_aggregates: away ? 410 : 12,
+      pulseboard_store_unwritten_seconds: away ? 132.4 : 0.8,
       pulseboard_store_write_seconds_sum: away ? 1 : at * 0.02,
       pulseboard_store_write_seconds_count: away ? 1 : at * 2,
       pulseboard_store_query_seconds_sum: at * 0.01,
@@ -169,9 +173,22 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
       pulseboard_journal_sync_seconds_sum: at * 0.011,
       pulseboard_journal_sync_seconds_count: at * 20,
       pulseboard_disk_free_bytes: 52_000_000_000,
+      pulseboard_disk_size_bytes: 250_000_000_000,
       pulseboard_resident_memory_bytes: 121_000_000,
       pulseboard_cpu_seconds_total: at * 0.07,
-      pulseboard_cluster_up: model.notices.some(({ check }) => check === "cluster") ? 0 : 1,
+      pulseboard_cluster_up: apart ? 0 : 1,
+      'pulseboard_claims_total{outcome="ours"}': apart ? 5 : at * 232.4,
+      'pulseboard_claims_total{outcome="pending"}': apart ? 0 : at * 0.2,
+      'pulseboard_claims_total{outcome="taken"}': apart ? 0 : at * 6.1,
+      'pulseboard_claims_total{outcome="lost"}': 0,
+      'pulseboard_claims_total{outcome="away"}': apart ? at * 238 : 0,
+      'pulseboard_claims_total{outcome="full"}': 0,
+      pulseboard_claims_seconds_sum: apart ? 1 : at * 0.08,
+      pulseboard_claims_seconds_count: apart ? 1 : at * 100,
+      pulseboard_claims_unconfirmed: apart ? 48_210 : 0,
+      pulseboard_claims_conflicts_total: 0,
+      pulseboard_claims_held: 1_204_221,
+      pulseboard_claims_horizon_seconds: 86_460,
       pulseboard_cluster_ticks_received_total: at * 2,
       pulseboard_sockets: sessions.size,
       pulseboard_uptime_seconds: 12_000,

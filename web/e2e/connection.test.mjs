@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { holes, nextTick, openPage, says, tickOf } from "./page.mjs";
+import { hold, holes, nextTick, openPage, says, tickOf } from "./page.mjs";
 import { someEvents, startTarget, steadyTraffic } from "./target.mjs";
 
 describe("a connection that is lost", () => {
@@ -36,7 +36,9 @@ describe("a connection that is lost", () => {
     await page.locator("main:not(.stale)").waitFor();
 
     const resumes = asked.filter((message) => message.op === "subscribe" && message.since);
-    assert.deepEqual(resumes.at(-1)?.since, { "window:1s": last });
+    // From the newest tick it had; a poll just before the socket opened may have brought one more.
+    const since = resumes.at(-1)?.since["window:1s"];
+    assert.ok(since >= last, `resumed from ${since}, had ${last}`);
 
     // Seconds nobody was up for are gaps, until an event of theirs comes: then they are as real as any other.
     const now = Math.floor(Date.now() / 1000);
@@ -94,7 +96,7 @@ describe("a connection that is lost", () => {
         );
       },
     });
-    const dialog = page.getByRole("alertdialog");
+    const dialog = page.getByRole("alert");
     await dialog.waitFor();
     assert.match(await dialog.innerText(), /pulseboardd --init-auth[\s\S]*dev_mode_is_local/);
     await close();
@@ -116,16 +118,17 @@ describe("two pages", () => {
     await says(two.page, "live");
     await nextTick(two.page, 2);
     await calm();
-    await one.page.keyboard.press("Space");
-    await two.page.keyboard.press("Space");
-    // Both hold; the one that holds an earlier tick goes on until both hold the same.
-    for (let i = 0; i < 20 && (await tickOf(one.page)) !== (await tickOf(two.page)); i++) {
-      const behind = (await tickOf(one.page)) < (await tickOf(two.page)) ? one.page : two.page;
-      await behind.keyboard.press("Space");
-      await behind.waitForTimeout(100);
-      await behind.keyboard.press("Space");
+    const pages = [one.page, two.page];
+    // The last corrections are in.
+    await Promise.all(pages.map((page) => nextTick(page, 2)));
+    let held = await Promise.all(pages.map(hold));
+    // Held in two different seconds: once more, right after a tick.
+    while (held[0] !== held[1]) {
+      await Promise.all(pages.map((page) => page.keyboard.press("Space")));
+      await Promise.all(pages.map((page) => says(page, "live")));
+      await Promise.all(pages.map((page) => nextTick(page)));
+      held = await Promise.all(pages.map(hold));
     }
-    assert.equal(await tickOf(one.page), await tickOf(two.page));
     const read = (page) =>
       page
         .locator("main")

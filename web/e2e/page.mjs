@@ -50,6 +50,20 @@ export function says(page, text) {
   return page.locator(".status", { hasText: text }).waitFor({ timeout: 45_000 });
 }
 
+/** Holds the picture and answers its tick, once it is drawn. */
+export async function hold(page) {
+  await page.keyboard.press("Space");
+  await says(page, "paused");
+  return tickOf(page);
+}
+
+/** Lets the browser draw so many times: what it tells a frame later has been told. */
+export function frames(page, many) {
+  return page.evaluate(async (left) => {
+    for (let i = 0; i < left; i++) await new Promise(requestAnimationFrame);
+  }, many);
+}
+
 export const tickOf = async (page) => Number(await page.locator("main").getAttribute("data-tick"));
 
 /** Waits for the tick after the one on screen. */

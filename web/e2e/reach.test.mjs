@@ -123,19 +123,26 @@ test("with the keyboard alone one reaches every control and sees where one is", 
 test("only what changed its state is announced, not every second", async () => {
   const { page, close } = await openPage(target);
   await says(page, "live");
-  const said = await page.evaluate(
-    () =>
-      new Promise((done) => {
-        let changes = 0;
-        for (const live of document.querySelectorAll("[role=status], [aria-live]")) {
-          new MutationObserver((all) => {
-            changes += all.length;
-          }).observe(live, { subtree: true, childList: true, characterData: true });
-        }
-        setTimeout(() => done(changes), 3_500);
-      }),
-  );
-  assert.equal(said, 0);
+  await page.evaluate(() => {
+    window.said = [];
+    window.lights = new Set();
+    for (const live of document.querySelectorAll("[role=status], [role=alert], [aria-live]")) {
+      new MutationObserver(() => window.said.push(live.textContent)).observe(live, {
+        subtree: true,
+        childList: true,
+        characterData: true,
+      });
+    }
+    // A machine under load may well fall behind for a moment: that is a state, and is said.
+    const status = document.querySelector(".status");
+    const look = () => window.lights.add(status.className);
+    look();
+    new MutationObserver(look).observe(status, { attributes: true });
+  });
+  await nextTick(page, 4);
+  const [said, lights] = await page.evaluate(() => [window.said, window.lights.size]);
+  if (lights === 1) assert.deepEqual(said, []);
+  for (let i = 1; i < said.length; i++) assert.notEqual(said[i], said[i - 1]);
   await close();
 });
 
@@ -176,39 +183,45 @@ describe("drawing", () => {
   });
 
   test("many frames at once are drawn once", async () => {
-    let flood;
     const { page, close } = await openPage(target, "/", {
       before: async (each) => {
         await counted(each);
-        await each.routeWebSocket(/\/ws$/, (socket) => {
-          const server = socket.connectToServer();
-          const kept = [];
-          let holding = false;
-          server.onMessage((message) => (holding ? kept.push(message) : socket.send(message)));
-          flood = async () => {
-            holding = true;
-            while (kept.length < 5) await new Promise((next) => setTimeout(next, 100));
-            holding = false;
-            for (const message of kept) socket.send(message);
+        // A socket whose frames can be kept back, and handed over all at once.
+        await each.addInitScript(() => {
+          window.kept = undefined;
+          window.WebSocket = class extends WebSocket {
+            set onmessage(handler) {
+              super.onmessage = (event) =>
+                window.kept ? window.kept.push([handler, event]) : handler(event);
+            }
           };
         });
       },
     });
     await says(page, "live");
     await nextTick(page, 1);
-    const before = await draws(page);
-    const tick = await page.locator("main").getAttribute("data-tick");
-    await flood();
-    await page.waitForFunction(
-      (least) => Number(document.querySelector("main").dataset.tick) >= least,
-      Number(tick) + 5,
-    );
-    const later = await draws(page);
-    const advanced = Number(await page.locator("main").getAttribute("data-tick")) - Number(tick);
-    assert.ok(
-      later[0] - before[0] < advanced,
-      `${later[0] - before[0]} drawings for ${advanced} frames, five of them at once`,
-    );
+    await page.evaluate(() => {
+      window.kept = [];
+    });
+    await page.waitForFunction(() => window.kept.length >= 5);
+    const ticks = await page.evaluate(async () => {
+      const chart = document.querySelector("figure canvas");
+      const tickOf = () => Number(document.querySelector("main").dataset.tick);
+      // What came before has been drawn by now.
+      const before = [tickOf(), window.draws.get(chart)];
+      const all = window.kept;
+      for (const [handler, event] of all) handler(event);
+      // They are the last for now, until the drawing is over.
+      const more = [];
+      window.kept = more;
+      for (let i = 0; i < 10; i++) await new Promise(requestAnimationFrame);
+      const after = [tickOf(), window.draws.get(chart)];
+      window.kept = undefined;
+      for (const [handler, event] of more) handler(event);
+      return { frames: after[0] - before[0], drawings: after[1] - before[1] };
+    });
+    assert.ok(ticks.frames >= 5, `${ticks.frames} frames`);
+    assert.equal(ticks.drawings, 1);
     await close();
   });
 });

@@ -113,7 +113,7 @@ impl From<StoreError> for CountsError {
     }
 }
 
-fn buckets(shared: &Shared, wanted: &[(u32, i64)]) -> Result<Vec<Bucket>, StoreError> {
+pub(super) fn buckets(shared: &Shared, wanted: &[(u32, i64)]) -> Result<Vec<Bucket>, StoreError> {
     let (snapshot, (revision, gathered)) = fixed(shared, |state, stored| {
         let gathered = wanted.iter().map(|bucket| Parts::gather(state, stored, *bucket));
         (state.applied_seq, gathered.collect::<Vec<_>>())

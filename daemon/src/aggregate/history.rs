@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use pulseboard::limits::{HISTORY_TICKS, HISTORY_TICKS_DEFAULT};
 use pulseboard::window::{Point, columns};
-use pulseboard::wire::server::History;
+use pulseboard::wire::server::{History, Nodes};
 
 /// What a snapshot carries besides the newest frame.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,11 +25,14 @@ pub struct HistorySlice {
 struct Entry {
     /// `None` where nobody was up.
     point: Option<Point>,
+    /// Whose numbers it has, and how many there were.
+    nodes: Nodes,
     /// The tick of the frame with which its last change was sent.
     revised_at: i64,
 }
 
-const NEVER: Entry = Entry { point: None, revised_at: i64::MIN };
+const NEVER: Entry =
+    Entry { point: None, nodes: Nodes { reporting: 0, expected: 0 }, revised_at: i64::MIN };
 
 /// One window's points up to the newest tick.
 #[derive(Debug)]
@@ -44,8 +47,8 @@ impl WindowHistory {
         Self { newest, entries: VecDeque::new() }
     }
 
-    /// Moves on to `tick` and its point; ticks passed over were nobody's.
-    pub(super) fn push(&mut self, tick: i64, point: Option<Point>) {
+    /// Moves on to `tick`, its point and whose numbers it has; ticks passed over were nobody's.
+    pub(super) fn push(&mut self, tick: i64, point: Option<Point>, nodes: Nodes) {
         if tick - self.newest > HISTORY_TICKS as i64 {
             self.entries.clear();
             self.newest = tick - 1;
@@ -55,7 +58,7 @@ impl WindowHistory {
             self.entries.push_back(NEVER);
         }
         self.newest = tick;
-        self.entries.push_back(Entry { point, ..NEVER });
+        self.entries.push_back(Entry { point, nodes, ..NEVER });
         let surplus = self.entries.len().saturating_sub(HISTORY_TICKS);
         self.entries.drain(..surplus);
     }
@@ -63,7 +66,7 @@ impl WindowHistory {
     /// Moves on to `tick`, of which nothing is known, unless it is there already.
     pub(super) fn reach(&mut self, tick: i64) {
         if self.newest < tick {
-            self.push(tick, None);
+            self.push(tick, None, NEVER.nodes);
         }
     }
 
@@ -79,8 +82,30 @@ impl WindowHistory {
         if entry.point == Some(point) {
             return false;
         }
-        *entry = Entry { point: Some(point), revised_at };
+        *entry = Entry { point: Some(point), revised_at, ..*entry };
         true
+    }
+
+    /// Whose numbers a tick has.
+    pub(super) fn nodes(&self, tick: i64) -> Nodes {
+        self.index(tick).map_or(NEVER.nodes, |index| self.entries[index].nodes)
+    }
+
+    /// Sets whose numbers an earlier tick has, as [`Self::revise`] does its point.
+    pub(super) fn cover(&mut self, tick: i64, nodes: Nodes, revised_at: i64) -> bool {
+        let Some(index) = self.index(tick) else { return false };
+        let entry = &mut self.entries[index];
+        let is_new = entry.nodes != nodes;
+        if is_new {
+            (entry.nodes, entry.revised_at) = (nodes, revised_at);
+        }
+        is_new
+    }
+
+    /// As [`Self::revise`], unless there is more in the point there is: what is fuller is right.
+    pub(super) fn fill(&mut self, tick: i64, point: Point, revised_at: i64) -> bool {
+        let is_less = self.get(tick).is_some_and(|known| known.events > point.events);
+        !is_less && self.revise(tick, point, revised_at)
     }
 
     /// Forgets the points before `tick`.
@@ -118,8 +143,7 @@ impl WindowHistory {
         let since = since.filter(|since| *since <= until);
         let from = since.unwrap_or(until - HISTORY_TICKS_DEFAULT as i64) + 1;
         let from = from.max(oldest);
-        let ticks = from..until + 1;
-        let history = columns(&ticks.map(|tick| (tick, self.get(tick))));
+        let history = self.columns(from..=until);
         let corrections = since.and_then(|since| {
             let changed = (oldest..from).filter(|tick| {
                 let index = self.index(*tick);
@@ -134,8 +158,18 @@ impl WindowHistory {
 
     /// Columns of some ticks; `None` for none.
     pub(super) fn columns_of(&self, ticks: &[i64]) -> Option<History> {
-        let points = ticks.iter().map(|tick| (*tick, self.get(*tick)));
-        (!ticks.is_empty()).then(|| columns(&points))
+        (!ticks.is_empty()).then(|| self.columns(ticks.iter().copied()))
+    }
+
+    fn columns(&self, ticks: impl Iterator<Item = i64> + Clone) -> History {
+        let mut history = columns(&ticks.clone().map(|tick| (tick, self.get(tick))));
+        let is_part = |tick: i64| self.get(tick).is_some() && !self.nodes(tick).is_whole();
+        if ticks.clone().any(is_part) {
+            let nodes = ticks.map(|tick| self.get(tick).map(|_| self.nodes(tick)));
+            history.reporting = nodes.clone().map(|nodes| Some(nodes?.reporting)).collect();
+            history.expected = nodes.map(|nodes| Some(nodes?.expected)).collect();
+        }
+        history
     }
 
     fn index(&self, tick: i64) -> Option<usize> {
@@ -148,6 +182,8 @@ impl WindowHistory {
 mod tests {
     use super::*;
 
+    const WHOLE: Nodes = Nodes { reporting: 2, expected: 2 };
+
     #[allow(clippy::unnecessary_wraps, reason = "histories take points that may be absent")]
     fn point(events: u64) -> Option<Point> {
         Some(Point { events, ..Point::default() })
@@ -155,7 +191,7 @@ mod tests {
 
     fn of(ticks: std::ops::RangeInclusive<i64>) -> WindowHistory {
         let mut history = WindowHistory::new(*ticks.start() - 1);
-        ticks.for_each(|tick| history.push(tick, point(tick as u64)));
+        ticks.for_each(|tick| history.push(tick, point(tick as u64), WHOLE));
         history
     }
 
@@ -176,7 +212,7 @@ mod tests {
     #[test]
     fn without_since_it_is_the_last_300_and_gaps_are_null() {
         let mut history = of(1_000..=1_100);
-        history.push(1_105, point(5));
+        history.push(1_105, point(5), WHOLE);
         let slice = history.slice(None, 1_105);
         assert_eq!((slice.from, slice.history.tick.len()), (806, 300));
         assert_eq!(slice.history.events[0], None);
@@ -191,7 +227,30 @@ mod tests {
         let mut history = of(1..=5_000);
         let slice = history.slice(Some(3), 5_000);
         assert_eq!((slice.from, slice.history.tick.len()), (1_401, 3_600));
-        history.push(50_000, point(1));
+        history.push(50_000, point(1), WHOLE);
         assert_eq!(history.slice(Some(3), 50_000).history.events[3_598..], [None, Some(1)]);
+    }
+
+    #[test]
+    fn ticks_that_lack_somebody_say_so_and_only_where_there_are_any() {
+        let mut history = of(1_000..=1_003);
+        assert!(history.cover(1_001, Nodes { reporting: 1, expected: 3 }, 1_004));
+        history.push(1_006, point(6), WHOLE);
+        let slice = history.slice(Some(999), 1_006);
+        let of = |column: &[u32]| column.iter().map(|n| (*n > 0).then_some(*n)).collect::<Vec<_>>();
+        assert_eq!(slice.history.reporting, of(&[2, 1, 2, 2, 0, 0, 2]));
+        assert_eq!(slice.history.expected, of(&[2, 3, 2, 2, 0, 0, 2]));
+        assert_eq!(history.slice(Some(1_001), 1_006).history.reporting, []);
+        assert_eq!(history.slice(Some(1_004), 1_006).corrections, None);
+        assert_eq!(history.slice(Some(1_003), 1_006).corrections.unwrap().reporting, [Some(1)]);
+    }
+
+    #[test]
+    fn what_is_read_later_never_takes_anything_away() {
+        let mut history = of(10..=12);
+        assert!(!history.fill(11, point(10).unwrap(), 13));
+        assert!(history.fill(11, point(30).unwrap(), 13));
+        history.push(15, point(15), WHOLE);
+        assert!(history.fill(14, point(0).unwrap(), 16), "nothing was known of it");
     }
 }

@@ -12,9 +12,11 @@
 //! settle as soon as they are final. The merge holds no more rows than its parts. Does no I/O and
 //! reads no clock. Held by [`super::state::State`].
 
+mod filling;
 mod merging;
 mod parts;
 mod showing;
+mod unfilled;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,7 +25,11 @@ use pulseboard::tick::TickSummary;
 use pulseboard::window::{Ticks, Window};
 use pulseboard::wire::server::Nodes;
 
+pub(super) use filling::ToFill;
 use parts::Parts;
+use unfilled::Unfilled;
+
+use super::state::history_from;
 
 /// How long what a peer says of a tick is taken in: what an instance may be frozen or cut off for,
 /// and still have its seconds joined.
@@ -79,6 +85,10 @@ pub(super) struct Joined {
     pub(super) told_upto: i64,
     /// What was heard and not taken in, since start.
     pub(super) refused: u64,
+    /// What the shared store may know more of; a filtered view asks nobody.
+    unfilled: Option<Unfilled>,
+    /// This node is up from the tick after it on.
+    began: i64,
 }
 
 /// Where joining begins.
@@ -94,6 +104,8 @@ pub(super) struct Beginning<'a> {
     /// Final frames up to it are stored.
     pub(super) stored_upto: i64,
     pub(super) last_event_ms: Option<i64>,
+    /// How many instances there were when this one was last up.
+    pub(super) expected: u32,
 }
 
 impl Joined {
@@ -108,8 +120,11 @@ impl Joined {
         let (head_windows, final_windows) = (windows(from.head), windows(from.final_upto));
         let mut parts = BTreeMap::<i64, Parts>::new();
         for (tick, own) in merged.range(from.settled + 1..=from.head) {
-            parts.entry(tick).or_default().own = Some(Arc::clone(own));
+            let parts = parts.entry(tick).or_default();
+            (parts.own, parts.expected) = (Some(Arc::clone(own)), from.expected);
         }
+        let mut unfilled = Unfilled::default();
+        unfilled.mark(history_from(from.head)..=from.head);
         let open = from.ticks.range(from.final_upto + 1..=i64::MAX / 2);
         let slack = if from.is_view { longest + super::view::SLACK_SECS } else { 0 };
         Self {
@@ -132,6 +147,8 @@ impl Joined {
             untold: open.map(|(tick, _)| tick).collect(),
             told_upto: from.head,
             refused: 0,
+            unfilled: (!from.is_view).then_some(unfilled),
+            began: from.head,
             windows_secs,
             merged,
         }
@@ -145,7 +162,7 @@ impl Joined {
     /// How many are in a tick's numbers, and how many there were when it was framed.
     pub(super) fn nodes_at(&self, tick: i64) -> Nodes {
         let Some(parts) = self.parts.get(&tick) else {
-            return Nodes { reporting: 1, expected: 1 };
+            return Nodes::ALONE;
         };
         let reporting = parts.reporting();
         Nodes { reporting, expected: parts.expected.max(reporting).max(1) }

@@ -30,6 +30,17 @@ pub struct Heard {
     pub counted: Counted,
 }
 
+/// How a peer that is there stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Who: a node's id.
+    pub node: Arc<str>,
+    /// The first tick it counts as one of all.
+    pub first_tick: i64,
+    /// What it counted in ticks up to this one is in the shared store; `None` where it does not say.
+    pub written_upto: Option<i64>,
+}
+
 /// The other instances.
 pub trait Peers: Send + Sync {
     /// Whether there can be any: without Redis nothing is told and nothing joined.
@@ -51,6 +62,14 @@ pub trait Peers: Send + Sync {
     fn nodes(&self, _tick: i64) -> Nodes {
         Nodes { reporting: 1, expected: 1 }
     }
+
+    /// The peers that are there.
+    fn standings(&self) -> Vec<Standing> {
+        Vec::new()
+    }
+
+    /// What was counted here in ticks up to this one is in the shared store: for peers to know.
+    fn written(&self, _upto: Option<i64>) {}
 
     /// A view is watched here: every peer is asked to count it too.
     fn opened(&self, _filter: &Filter) {}

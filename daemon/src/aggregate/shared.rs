@@ -6,13 +6,14 @@
 //! never waits for counting. Filtered views have locks of their own. No lock is held while another's is waited for, but for histories, which
 //! are taken inside the state's.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use super::backfill::StoredTicks;
 use super::open_views::OpenViews;
 use super::peers::Peers;
 use super::scan::Scans;
@@ -39,6 +40,8 @@ pub(super) struct Shared {
     pub(super) peers: Arc<dyn Peers>,
     pub(super) scans: Scans,
     pub(super) open: OpenViews,
+    /// Where other instances' seconds are read from; none with the embedded store.
+    pub(super) stored_ticks: OnceLock<Arc<dyn StoredTicks>>,
     applied: Mutex<Applied>,
     wake: Condvar,
 }
@@ -76,6 +79,7 @@ impl Shared {
             peers,
             scans: Scans::default(),
             open: OpenViews::default(),
+            stored_ticks: OnceLock::new(),
             applied: Mutex::new(Applied { seq, stopped: false }),
             wake: Condvar::new(),
         }

@@ -10,6 +10,7 @@
 
 mod apply;
 mod changes;
+mod filling;
 mod finality;
 mod frame;
 mod joining;
@@ -29,6 +30,7 @@ use super::history::WindowHistory;
 use super::joined::Joined;
 use crate::store::embedded::{Commit, FinalFrame, Position};
 use changes::Changes;
+pub(super) use filling::{Found, FoundPoint};
 
 /// Ticks that are kept as ticks, for fine history: two hours.
 pub(super) const TICKS_KEPT: i64 = 7_200;
@@ -80,6 +82,8 @@ pub(super) struct State {
     pub(super) changes: Changes,
     /// Framed ticks that changed since the last frame.
     changed: BTreeSet<i64>,
+    /// Instances there were when this one was last up.
+    expected: u32,
     /// Points that became final with other numbers than they had, by window; sent with the next frame.
     overdue: Vec<BTreeSet<i64>>,
     /// Final frames for the next commit.

@@ -180,7 +180,9 @@ impl Worker {
             };
             let (late_total, skewed_total) = (state.late_total, state.skewed_total);
             let (heard_refused, heard_bytes) = state.heard_stats();
+            let written_upto = state.written_upto();
             drop(state);
+            peers.written(written_upto);
             self.leave(&frame);
             let mut stats = self.shared.stats.lock();
             stats.tick = tick;

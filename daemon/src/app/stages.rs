@@ -335,6 +335,9 @@ fn build(
         };
         Archive::new(mongo.clone(), own, clock.clone())
     });
+    if let Some(archive) = &archive {
+        aggregator.fill_from(Arc::new(wiring::Seconds(archive.clone())));
+    }
     let read_side = Windows { views: views.clone(), normaliser: Arc::clone(&normaliser) };
     hub.attach(Arc::new(read_side));
 

@@ -12,7 +12,8 @@ use pulseboard::route::Normaliser;
 use pulseboard::wire::server::Aggregate;
 
 use crate::aggregate::{
-    self, AtError, FrameSink, Item, Past, Source, Stored, TickFrame, Views, Wanted, Watch,
+    self, AtError, FrameSink, Item, Past, Source, Stored, StoredTick, StoredTicks, TickFrame,
+    Views, Wanted, Watch,
 };
 use crate::broadcast::{
     Author, Frames, Histories, HistorySlice, Hub, Publish, Publishing, Refusal, Verdict, View,
@@ -21,17 +22,18 @@ use crate::broadcast::{
 use crate::clock::Clock;
 use crate::ingest::{self, Appended, Durable, DurableHeld, EventLog, Held, Ingest};
 use crate::journal::{self, Hold, Journal, ScanRange, Tail, TailItem};
+use crate::store::mongodb::Archive;
 
 /// The journal as ingest sees it.
 pub(super) struct Log(pub Journal);
 
 impl EventLog for Log {
     fn append(&self, batch: EventBatch) -> Result<Durable, ingest::AppendError> {
-        let pending = self.0.append(batch).map_err(append_error)?;
-        Ok(Box::pin(async move {
-            let appended = pending.await.map_err(append_error)?;
-            Ok(Appended { first_seq: appended.first_seq, count: appended.count })
-        }))
+        Ok(durable(self.0.append(batch).map_err(append_error)?))
+    }
+
+    fn append_unclaimed(&self, batch: EventBatch) -> Result<Durable, ingest::AppendError> {
+        Ok(durable(self.0.append_for_good(batch).map_err(append_error)?))
     }
 
     fn append_held(&self, batch: EventBatch) -> Result<DurableHeld, ingest::AppendError> {
@@ -41,6 +43,34 @@ impl EventLog for Log {
             let hold = pending.await.map_err(append_error)?;
             Ok(Box::new(Unconfirmed { hold, journal }) as Box<dyn Held>)
         }))
+    }
+}
+
+fn durable(pending: journal::Pending) -> Durable {
+    Box::pin(async move {
+        let appended = pending.await.map_err(append_error)?;
+        Ok(Appended { first_seq: appended.first_seq, count: appended.count })
+    })
+}
+
+/// The shared store's seconds as the aggregator sees them.
+pub(super) struct Seconds(pub Archive);
+
+impl StoredTicks for Seconds {
+    fn node(&self) -> &Arc<str> {
+        self.0.node()
+    }
+
+    fn each(
+        &self,
+        range: (i64, i64),
+        with_routes: bool,
+        visit: &mut dyn FnMut(StoredTick),
+    ) -> Result<(), String> {
+        let read = self.0.ticks(range, with_routes, &mut |node, tick, revision, summary| {
+            visit(StoredTick { node, tick, revision, summary });
+        });
+        read.map_err(|error| error.to_string())
     }
 }
 
@@ -60,19 +90,43 @@ impl Held for Unconfirmed {
         self: Box<Self>,
         but: &'a [u32],
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        let Self { hold, journal } = *self;
-        Box::pin(async move {
-            if !but.is_empty() {
-                let first_seq = hold.first_seq();
-                let seqs: Vec<u64> =
-                    but.iter().map(|place| first_seq + u64::from(*place)).collect();
-                let written = tokio::task::spawn_blocking(move || journal.tombstone(&seqs)).await;
-                if let Ok(Err(error)) = written {
-                    tracing::error!(%error, "events that another instance took stay in the journal");
-                }
+        self.release(but, false)
+    }
+
+    fn let_go_unclaimed<'a>(
+        self: Box<Self>,
+        but: &'a [u32],
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        self.release(but, true)
+    }
+}
+
+impl Unconfirmed {
+    /// Nobody waits until readers see them: that depends on what others wrote before.
+    fn release<'a>(
+        self: Box<Self>,
+        but: &'a [u32],
+        for_good: bool,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        if but.is_empty() {
+            self.hold.release(for_good);
+            return Box::pin(std::future::ready(()));
+        }
+        Box::pin(async move { self.hide(but).await.release(for_good) })
+    }
+
+    /// Has readers pass over the events at these places.
+    async fn hide(self, places: &[u32]) -> Hold {
+        let Self { hold, journal } = self;
+        if !places.is_empty() {
+            let first_seq = hold.first_seq();
+            let seqs: Vec<u64> = places.iter().map(|place| first_seq + u64::from(*place)).collect();
+            let written = tokio::task::spawn_blocking(move || journal.tombstone(&seqs)).await;
+            if let Ok(Err(error)) = written {
+                tracing::error!(%error, "events that another instance took stay in the journal");
             }
-            hold.let_go().await;
-        })
+        }
+        hold
     }
 }
 

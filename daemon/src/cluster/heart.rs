@@ -210,6 +210,7 @@ fn call(shared: &Shared, wall_ms: i64) -> Call {
         ahead_ms: health.clock.ahead_ms().map(|(ahead_ms, _)| ahead_ms),
         sequence: shared.sequence.load(Ordering::Relaxed),
         first_tick: health.first_tick.unwrap_or(wall_ms.div_euclid(1_000) + 1),
+        written_upto: health.written_upto,
     };
     drop(health);
     let text = |number: i64| number.to_string().into_bytes();

@@ -136,6 +136,7 @@ mod tests {
             ahead_ms: Some(0),
             sequence: 0,
             first_tick: 100,
+            written_upto: None,
         };
         Noted { at_ms, sender, beat: Some(beat) }
     }

@@ -65,6 +65,9 @@ pub(super) struct Beat {
     pub(super) sequence: u64,
     /// The first tick it counts as one of all.
     pub(super) first_tick: i64,
+    /// What it counted in ticks up to this one is in the shared store; builds before this was said
+    /// end here.
+    pub(super) written_upto: Option<i64>,
 }
 
 /// Why a message is not taken.
@@ -111,6 +114,8 @@ pub(super) fn encode(sender: &Sender, message: &Message) -> Vec<u8> {
             writer.signed(beat.ahead_ms.unwrap_or(0));
             writer.unsigned(beat.sequence);
             writer.signed(beat.first_tick);
+            writer.byte(u8::from(beat.written_upto.is_some()));
+            writer.signed(beat.written_upto.unwrap_or(0));
         }
         Message::Leave => writer.byte(3),
     }
@@ -159,6 +164,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Sender, Message), Refusal> {
             },
             sequence: reader.unsigned()?,
             first_tick: reader.signed()?,
+            written_upto: if reader.is_done() {
+                None
+            } else {
+                let (is_said, tick) = (reader.byte()?, reader.signed()?);
+                (is_said > 0).then_some(tick)
+            },
         }),
         3 => Message::Leave,
         _ => return Err(Refusal::Damaged("kind")),
@@ -207,6 +218,7 @@ mod tests {
             ahead_ms: Some(-12),
             sequence: 9,
             first_tick: 1_763_884_801,
+            written_upto: Some(1_763_884_735),
         };
         vec![Message::Told(told), Message::Beat(beat), Message::Leave]
     }

@@ -61,13 +61,26 @@ impl Origins {
 }
 
 impl Listed {
+    /// The public address, and the address the daemon itself was asked at: one that stands behind a
+    /// balancer serves its page to whoever opens it directly, too.
     fn is_own(&self, origin: &str, headers: &HeaderMap) -> bool {
-        if let Some(public_url) = &self.public_url {
-            return same(public_url, origin);
+        let public_url = self.public_url.as_deref();
+        if public_url.is_some_and(|url| same(url, origin)) {
+            return true;
         }
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         host.is_some_and(|host| same(&format!("http://{host}"), origin))
+            && !public_url.is_some_and(|url| is_unsafe_twin(url, origin))
     }
+}
+
+/// Whether an origin is in plain http what is public over https: anyone on the way can write such
+/// a page.
+fn is_unsafe_twin(public_url: &str, origin: &str) -> bool {
+    let (public, other) = (parts(public_url), parts(origin));
+    public.zip(other).is_some_and(|((scheme, host, _), (other_scheme, other_host, _))| {
+        scheme == "https" && other_scheme != "https" && host == other_host
+    })
 }
 
 /// Whether two URLs have one origin: scheme, host and port.
@@ -133,7 +146,26 @@ mod tests {
         );
         assert!(admits(&origins, "inside:3000", "https://pulse.example.org"));
         assert!(admits(&origins, "inside:3000", "http://localhost:5173"));
-        assert!(!admits(&origins, "inside:3000", "http://inside:3000"));
+        assert!(!admits(&origins, "inside:3000", "http://example.org"));
+        assert!(!admits(&origins, "pulse.example.org", "https://example.org"));
+    }
+
+    #[test]
+    fn behind_a_balancer_the_page_opened_at_the_daemon_itself_is_its_own_too() {
+        let origins = Origins::new(Some("http://127.0.0.1:3000".to_owned()), Vec::new());
+        assert!(admits(&origins, "127.0.0.1:3001", "http://127.0.0.1:3000"));
+        assert!(admits(&origins, "127.0.0.1:3001", "http://127.0.0.1:3001"));
+        assert!(!admits(&origins, "127.0.0.1:3001", "http://127.0.0.1:3002"));
+    }
+
+    #[test]
+    fn what_is_public_over_https_is_not_welcome_in_plain_http() {
+        let origins = Origins::new(Some("https://pulse.example.org".to_owned()), Vec::new());
+        for origin in ["http://pulse.example.org", "http://PULSE.example.org:3000"] {
+            let host = origin.trim_start_matches("http://");
+            assert!(!admits(&origins, host, origin), "{origin}");
+        }
+        assert!(admits(&origins, "inside:3000", "http://inside:3000"));
     }
 
     #[test]

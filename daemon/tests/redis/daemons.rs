@@ -1,6 +1,8 @@
 //! Daemons that share a Redis: what they show together, and what they say and do when one of them, or
 //! Redis, is not as it should be.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::shared::cluster::Cluster;
@@ -177,7 +179,8 @@ fn a_second_daemon_under_one_node_id_says_so_and_publishes_nothing() {
     assert!(check(&second, "cluster").1.starts_with("1 of 2"));
 }
 
-/// Subscribes to a room, and reads until its window holds so many events of all instances.
+/// Subscribes to a room of 1 s, and reads until the seconds it was told of hold so many events, and
+/// the newest is told of so many instances.
 fn sees(daemon: &Daemon, room: &str, events: u64, nodes: u64) {
     let stream = std::net::TcpStream::connect(daemon.address).unwrap();
     stream.set_read_timeout(Some(std::time::Duration::from_mins(1))).unwrap();
@@ -185,14 +188,22 @@ fn sees(daemon: &Daemon, room: &str, events: u64, nodes: u64) {
     let (mut socket, _) = tungstenite::client(url, stream).unwrap();
     let subscribe = json!({"op": "subscribe", "rooms": [room]}).to_string();
     socket.send(tungstenite::Message::text(subscribe)).unwrap();
-    let (mut seen, mut reporting) = (0, 0);
+    let mut seconds: BTreeMap<i64, u64> = BTreeMap::new();
+    let (mut newest, mut reporting) = (0, 0);
     eventually(&format!("{room} shows {events}"), || {
         let frame: Value = serde_json::from_str(socket.read().unwrap().to_text().unwrap()).unwrap();
         assert_ne!(frame["op"], "error", "{frame}");
+        let tick = frame["tick"].as_i64()?;
         let aggregate = &frame["aggregate"];
-        seen = aggregate["events"].as_u64().unwrap_or(seen);
+        newest = aggregate["events"].as_u64().unwrap_or(newest);
         reporting = aggregate["nodes"]["reporting"].as_u64().unwrap_or(reporting);
-        (seen == events && reporting == nodes).then_some(())
+        seconds.insert(tick, newest);
+        for columns in [&frame["history"], &frame["corrections"]] {
+            for (at, tick) in columns["tick"].as_array().into_iter().flatten().enumerate() {
+                seconds.insert(tick.as_i64().unwrap(), columns["events"][at].as_u64().unwrap_or(0));
+            }
+        }
+        (seconds.values().sum::<u64>() == events && reporting == nodes).then_some(())
     });
 }
 
@@ -205,7 +216,7 @@ fn a_filtered_view_shows_what_all_instances_counted_before_and_after_it_was_open
         post(cluster.daemon(number), "/other", 100);
     }
     all_count(&cluster, 330);
-    let room = "window:60s?filter=route=/users/:id/cart";
+    let room = "window:1s?filter=route=/users/:id/cart";
     sees(cluster.daemon(0), room, 30, 3);
     post(cluster.daemon(1), "/users/4/cart", 5);
     sees(cluster.daemon(0), room, 35, 3);

@@ -15,9 +15,10 @@ use pulseboardd::ingest::socket::Endpoint;
 use pulseboardd::rate_limit::RateLimits;
 use pulseboardd::server::origin::Origins;
 use pulseboardd::server::{self, Drained};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::client::PATIENCE;
 use crate::feed::{Feed, Sink};
 
 pub(crate) struct Daemon {
@@ -25,6 +26,8 @@ pub(crate) struct Daemon {
     pub(crate) hub: Arc<Hub>,
     pub(crate) feed: Arc<Feed>,
     pub(crate) sink: Arc<Sink>,
+    /// A permit for each request that reached `/slow` or `/stuck`.
+    reached: Arc<Semaphore>,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<Drained>,
 }
@@ -76,17 +79,26 @@ impl Daemon {
         hub.attach(feed.clone());
         let endpoint =
             Endpoint::new(hub.clone(), setup.origins).with_query_token(setup.query_token);
+        let reached = Arc::new(Semaphore::new(0));
+        let (slow, stuck) = (reached.clone(), reached.clone());
         let router = Router::new()
             .route("/ws", any(move |request: Request| async move { endpoint.upgrade(request) }))
             .route("/", get(async || "home"))
             .route(
                 "/slow",
-                get(async || {
+                get(async move || {
+                    slow.add_permits(1);
                     tokio::time::sleep(Duration::from_millis(300)).await;
                     "slow"
                 }),
             )
-            .route("/stuck", get(async || std::future::pending::<&str>().await))
+            .route(
+                "/stuck",
+                get(async move || {
+                    stuck.add_permits(1);
+                    std::future::pending::<&str>().await
+                }),
+            )
             .layer(axum::middleware::from_fn_with_state(gate, gate::layer));
         let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
@@ -94,12 +106,18 @@ impl Daemon {
         let serving = tokio::spawn(server::serve(listener, router, setup.server, async {
             let _ = stopped.await;
         }));
-        Self { address, hub, feed, sink: setup.sink, stop: Some(stop), serving }
+        Self { address, hub, feed, sink: setup.sink, reached, stop: Some(stop), serving }
     }
 
     /// Frames the next tick.
     pub(crate) fn tick(&self) -> i64 {
         self.feed.tick(&self.hub)
+    }
+
+    /// Waits until a request has reached `/slow` or `/stuck`.
+    pub(crate) async fn reached(&self) {
+        let reached = tokio::time::timeout(PATIENCE, self.reached.acquire());
+        reached.await.expect("a request").unwrap().forget();
     }
 
     /// Waits until every session was offered all ticks so far.
@@ -116,7 +134,7 @@ impl Daemon {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), wait).await.expect("sessions come and go");
+        tokio::time::timeout(PATIENCE, wait).await.expect("sessions come and go");
     }
 
     pub(crate) async fn stop(&mut self) -> Drained {

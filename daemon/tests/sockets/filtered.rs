@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, Picture, Raw, frame, rows, rows_of};
+use crate::client::{Client, PATIENCE, Picture, Raw, frame, rows, rows_of};
 use crate::daemon::{Daemon, Setup};
 use crate::feed::{FIRST_TICK, VIEWS_MAX};
 
@@ -33,7 +33,7 @@ impl Daemon {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        let waited = tokio::time::timeout(Duration::from_secs(10), wait).await;
+        let waited = tokio::time::timeout(PATIENCE, wait).await;
         waited.expect("views are watched and let go");
     }
 }

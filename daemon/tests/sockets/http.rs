@@ -96,7 +96,7 @@ async fn shutdown_lets_a_request_finish_and_ends_idle_connections() {
     let mut busy = Raw::dial(daemon.address).await;
     let request = format!("GET /slow HTTP/1.1\r\nHost: {}\r\n\r\n", daemon.address);
     busy.write(request.as_bytes()).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    daemon.reached().await;
     assert_eq!(daemon.stop().await, Drained { finished: 2, cut: 0 });
     assert!(busy.head().await.starts_with("HTTP/1.1 200 "));
     assert!(tokio::net::TcpStream::connect(daemon.address).await.is_err());
@@ -110,7 +110,7 @@ async fn shutdown_cuts_off_what_does_not_finish() {
     let mut stuck = Raw::dial(daemon.address).await;
     let request = format!("GET /stuck HTTP/1.1\r\nHost: {}\r\n\r\n", daemon.address);
     stuck.write(request.as_bytes()).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    daemon.reached().await;
     daemon.begin_stop();
     assert_eq!(daemon.stopped().await, Drained { finished: 0, cut: 1 });
     stuck.rest().await;

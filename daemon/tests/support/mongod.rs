@@ -180,7 +180,9 @@ impl Mongod {
         )
     }
 
-    /// Starts every member that does not run, and waits until writes are taken.
+    /// Starts every member that does not run, and waits until writes are taken and every member has
+    /// all there is: one that is still being filled can neither vote nor take over, and a primary
+    /// that is lost meanwhile has no successor.
     pub(crate) fn start(&mut self) {
         for member in &mut self.members {
             if !member.process.is_running() {
@@ -194,6 +196,13 @@ impl Mongod {
             self.initiate();
         }
         self.wait_for_primary();
+        for number in 0..self.members.len() {
+            eventually("a member has all there is", || {
+                let hello = self.hello(number)?;
+                let is = |what: &str| hello.get_bool(what).unwrap_or(false);
+                (is("isWritablePrimary") || is("secondary")).then_some(())
+            });
+        }
     }
 
     /// SIGTERM to all.
@@ -224,9 +233,13 @@ impl Mongod {
     /// Which member takes writes, if one does.
     pub(crate) fn primary(&self) -> Option<usize> {
         (0..self.members.len()).find(|number| {
-            let hello = self.try_command(*number, doc! {"hello": 1});
-            hello.is_ok_and(|hello| hello.get_bool("isWritablePrimary").unwrap_or(false))
+            let hello = self.hello(*number);
+            hello.is_some_and(|hello| hello.get_bool("isWritablePrimary").unwrap_or(false))
         })
+    }
+
+    fn hello(&self, member: usize) -> Option<Document> {
+        self.try_command(member, doc! {"hello": 1}).ok()
     }
 
     /// Waits for a member that takes writes.
@@ -234,14 +247,17 @@ impl Mongod {
         eventually("a primary", || self.primary())
     }
 
-    /// Has the primary give up its place for some seconds.
-    pub(crate) fn step_down(&self, seconds: i32) {
-        let primary = self.wait_for_primary();
+    /// Has the primary give up its place for some seconds; which member that was.
+    pub(crate) fn step_down(&self, seconds: i32) -> usize {
         let force = self.members.len() == 1;
         let command = doc! {
             "replSetStepDown": seconds, "secondaryCatchUpPeriodSecs": seconds / 2, "force": force,
         };
-        self.try_command(primary, command).unwrap();
+        // It refuses while no other member has caught up.
+        eventually("the primary steps down", || {
+            let primary = self.primary()?;
+            self.try_command(primary, command.clone()).ok().map(|_| primary)
+        })
     }
 
     /// Has commands of these names answered by an error of this code, until [`Mongod::heal`].

@@ -184,6 +184,9 @@ fn line(pen: &mut Pen<'_>, area: Rect, row: &Row, is_first: bool) {
         pen.theme.strong(Meaning::Text)
     };
     let start = name + NAME;
+    if row.is_noticed {
+        pen.text(start - 1, area.y, start, "!", style);
+    }
     let (number, rest) = number_of(&row.value);
     pen.right(start, area.y, start + NUMBER, number, style);
     let start = start + NUMBER.max(width(number));

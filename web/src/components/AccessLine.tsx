@@ -3,6 +3,7 @@
 import { endsSoonS, isAsking } from "../state/access";
 import { age } from "../state/format";
 import { useDashboard } from "../state/hooks";
+import { HOME, Passing } from "./Passing";
 
 export function AccessLine({ onToken }: { onToken: () => void }) {
   const state = useDashboard();
@@ -35,9 +36,9 @@ function Line({ text, button, kind, onClick }: LineProps) {
   return (
     <span className={`access ${kind}`}>
       <span>{text}</span>
-      <button type="button" className="link" onClick={onClick}>
+      <Passing home={HOME.access} className="link" onClick={onClick}>
         {button}
-      </button>
+      </Passing>
     </span>
   );
 }

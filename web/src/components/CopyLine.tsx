@@ -1,13 +1,15 @@
 // A line to run elsewhere, with a button that copies it.
 
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { CopyIcon } from "./icons";
 
 export function CopyLine({ label, text }: { label: string; text: string }) {
   const [said, setSaid] = useState<"copy" | "copied" | "select it by hand">("copy");
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   const copy = async () => {
     setSaid((await toClipboard(text)) ? "copied" : "select it by hand");
-    setTimeout(() => setSaid("copy"), 2_000);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => setSaid("copy"), 2_000);
   };
   return (
     <div className="copyline">

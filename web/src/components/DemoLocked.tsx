@@ -4,6 +4,7 @@ import { scopeOf } from "../state/access";
 import { MINT_BOTH } from "../state/denials";
 import { useDashboard } from "../state/hooks";
 import { CopyLine } from "./CopyLine";
+import { HOME, Passing } from "./Passing";
 
 export function DemoLocked({ onToken }: { onToken: () => void }) {
   const scope = scopeOf(useDashboard());
@@ -16,9 +17,9 @@ export function DemoLocked({ onToken }: { onToken: () => void }) {
         The token in use may <b>{scope}</b>, not send. One that may do both:
       </p>
       <CopyLine label="run this where the daemon's secret is" text={MINT_BOTH} />
-      <button type="button" className="button" onClick={onToken}>
+      <Passing home={HOME.access} className="button" onClick={onToken}>
         <span>give another token</span>
-      </button>
+      </Passing>
     </section>
   );
 }

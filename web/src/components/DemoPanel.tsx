@@ -6,6 +6,7 @@ import { count, NOTHING } from "../state/format";
 import { useDashboard, useDemo, useNow, useSession } from "../state/hooks";
 import { SPELL_ROUTE } from "../state/traffic";
 import { PauseIcon, PlayIcon } from "./icons";
+import { HOME } from "./Passing";
 
 export function DemoPanel() {
   const dashboard = useDashboard();
@@ -18,6 +19,7 @@ export function DemoPanel() {
   // What the daemon does not take is not offered.
   const rates = limit === undefined ? RATES : [...RATES.filter((rate) => rate < limit), limit];
   const rate = Math.min(state.rate, limit ?? state.rate);
+  const said = state.waiting ?? state.lastRejection;
   const index = Math.max(0, rates.indexOf(rate));
 
   return (
@@ -31,6 +33,7 @@ export function DemoPanel() {
       <div className="row">
         <button
           type="button"
+          id={HOME.demo}
           className={`button ${state.running ? "" : "primary"}`}
           onClick={() => (state.running ? demo.stop() : demo.start())}
         >
@@ -80,7 +83,9 @@ export function DemoPanel() {
           <dd>{state.ackMs === undefined ? NOTHING : `${state.ackMs.toFixed(1)} ms`}</dd>
         </div>
       </dl>
-      <p className="note">{state.waiting ?? state.lastRejection ?? ""}</p>
+      <p className="note" role="status">
+        {said !== undefined && <span>{said}</span>}
+      </p>
       {limit !== undefined && (
         <p className="note quiet">{`the daemon takes ${count(limit)} events/s with this token`}</p>
       )}

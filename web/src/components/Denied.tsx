@@ -3,21 +3,22 @@
 
 import { denialOf } from "../state/denials";
 import { useSession } from "../state/hooks";
+import { HOME, Passing } from "./Passing";
 
 export function Denied({ code, detail }: { code: string; detail: string }) {
   const session = useSession();
   const denial = denialOf(code, false);
   return (
-    <div className="denial" role="alertdialog" aria-labelledby="denied-title">
-      <h2 id="denied-title">{denial.title}</h2>
+    <div className="denial" role="alert">
+      <h2>{denial.title}</h2>
       <p>{denial.text}</p>
       {denial.command && <code>{denial.command}</code>}
       <p className="hint">
         {detail} ({code})
       </p>
-      <button type="button" className="button primary" onClick={session.retryNow}>
+      <Passing home={HOME.system} className="button primary" onClick={session.retryNow}>
         <span>try again</span>
-      </button>
+      </Passing>
     </div>
   );
 }

@@ -1,31 +1,53 @@
 // A dialog over the page: the browser keeps the focus in it, closes it with escape, and gives the focus back.
 
-import { type ReactNode, useLayoutEffect, useRef } from "react";
+import { type ReactNode, type SyntheticEvent, useLayoutEffect, useRef } from "react";
 import { CloseIcon } from "./icons";
+import { SaidMeanwhile } from "./Said";
 
 interface Props {
   name: string;
   title: string;
   open: boolean;
+  /** The control that is always there for it: it gets the focus when the one that had it is gone. */
+  home: string;
   onClose: () => void;
   children: ReactNode;
 }
 
-export function Dialog({ name, title, open, onClose, children }: Props) {
+export function Dialog({ name, title, open, home, onClose, children }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   // With the drawing, not after it: whoever reads `open` finds the dialog that way.
   useLayoutEffect(() => {
-    if (open) dialog.current?.showModal();
-    else dialog.current?.close();
-  }, [open]);
+    const own = dialog.current;
+    if (!open || !own) return;
+    // One at a time. The other one gives the focus back first: that is where this one gives it back to.
+    for (const other of document.querySelectorAll<HTMLDialogElement>("dialog[open]")) other.close();
+    const before = document.activeElement;
+    own.showModal();
+    return () => {
+      own.close();
+      if (!before?.isConnected) document.getElementById(home)?.focus();
+    };
+  }, [open, home]);
 
-  // The browser tells of a closing a frame later: by then this dialog may be open again, or gone for another one.
+  // Escape: said before the browser closes it, so that the next key finds the page without it. A file chooser that
+  // was left says the same, from inside.
+  const cancelled = (event: SyntheticEvent) => {
+    if (event.target === event.currentTarget) onClose();
+  };
+  // Any other way to close is told a frame later: by then this dialog may be open again, or gone for another one.
   const closed = () => {
     if (open && !dialog.current?.open) onClose();
   };
 
   return (
-    <dialog ref={dialog} className={`dialog ${name}`} aria-labelledby={`${name}-title`} onClose={closed}>
+    <dialog
+      ref={dialog}
+      className={`dialog ${name}`}
+      aria-labelledby={`${name}-title`}
+      onCancel={cancelled}
+      onClose={closed}
+    >
       <header>
         <h2 id={`${name}-title`}>{title}</h2>
         <button type="button" className="button icon" onClick={onClose} aria-label="Close">
@@ -33,6 +55,7 @@ export function Dialog({ name, title, open, onClose, children }: Props) {
         </button>
       </header>
       {children}
+      <SaidMeanwhile open={open} />
     </dialog>
   );
 }

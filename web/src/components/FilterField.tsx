@@ -1,29 +1,24 @@
 // What is watched: the terms of the filter as chips, and a field to type one. A click on a route or a status class
 // writes a term here too.
 
-import { type FormEvent, type KeyboardEvent, useEffect, useRef } from "react";
+import type { FormEvent, KeyboardEvent } from "react";
 import { FILTER_CHARS_MAX, termsOf, without } from "../state/filter";
 import { useDashboard, useSession } from "../state/hooks";
 import { CloseIcon } from "./icons";
-
-export const FILTER_FIELD = "filter-field";
+import { HOME, Passing } from "./Passing";
 
 export function FilterField() {
   const { filter } = useDashboard();
-  const { setFilter } = useSession();
-  const field = useRef<HTMLInputElement>(null);
+  const { store, setFilter } = useSession();
   const terms = termsOf(filter);
 
-  // A term that was typed is a chip now.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: for every filter, whatever it is
-  useEffect(() => {
-    if (field.current) field.current.value = "";
-  }, [filter]);
-
-  const submit = (event: FormEvent) => {
+  const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
-    const typed = field.current?.value ?? "";
-    if (typed.trim() !== "") setFilter(`${filter} ${typed}`);
+    const field = event.currentTarget.elements.namedItem("term") as HTMLInputElement;
+    const typed = field.value;
+    // What was typed is a chip now. Emptied here and not once the chip is drawn: the next term may be begun by then.
+    field.value = "";
+    if (typed.trim() !== "") setFilter(`${store.latest().filter} ${typed}`);
   };
   const pressed = (event: KeyboardEvent<HTMLInputElement>) => {
     const { value } = event.currentTarget;
@@ -38,9 +33,9 @@ export function FilterField() {
   return (
     <form className="filter" onSubmit={submit}>
       {terms.map((term) => (
-        <button
+        <Passing
           key={term}
-          type="button"
+          home={HOME.filter}
           className="chip"
           title={`${term}: take it out`}
           aria-label={`Filter ${term}. Take it out`}
@@ -48,11 +43,11 @@ export function FilterField() {
         >
           <span>{term}</span>
           <CloseIcon />
-        </button>
+        </Passing>
       ))}
       <input
-        id={FILTER_FIELD}
-        ref={field}
+        id={HOME.filter}
+        name="term"
         type="text"
         aria-label="Filter"
         placeholder={terms.length > 0 ? "and…" : "filter, as status=5xx"}

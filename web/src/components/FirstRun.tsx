@@ -4,6 +4,7 @@ import { MINT_INGEST } from "../state/denials";
 import { useSession } from "../state/hooks";
 import { CopyLine } from "./CopyLine";
 import { PlayIcon } from "./icons";
+import { HOME, Passing } from "./Passing";
 
 const EXAMPLE = { type: "page_view", route: "/hello", userId: "u1", status: 200, latencyMs: 43 };
 
@@ -48,10 +49,10 @@ export function FirstRun({ origin, mayWrite, tokens }: Props) {
       <CopyLine label="from a shell" text={curlLine(origin, tokens)} />
       <CopyLine label="from JavaScript" text={fetchLine(origin, tokens)} />
       {mayWrite && (
-        <button type="button" className="button primary" onClick={() => demo.start()}>
+        <Passing home={HOME.demo} className="button primary" onClick={() => demo.start()}>
           <PlayIcon />
           <span>send demo events</span>
-        </button>
+        </Passing>
       )}
     </section>
   );

@@ -1,6 +1,7 @@
 // Keys that work, and what the words on the page mean.
 
 import { Dialog } from "./Dialog";
+import { HOME } from "./Passing";
 
 const KEYS: [string[], string][] = [
   [["1", "2", "3"], "window: the last second, five seconds, minute"],
@@ -32,7 +33,7 @@ interface Props {
 
 export function Help({ open, tokens, onClose }: Props) {
   return (
-    <Dialog name="help" title="Keys and words" open={open} onClose={onClose}>
+    <Dialog name="help" title="Keys and words" open={open} home={HOME.help} onClose={onClose}>
       <dl className="keys">
         {(tokens ? [...KEYS, TOKEN_KEY] : KEYS).map(([keys, what]) => (
           <div key={what}>

@@ -2,10 +2,17 @@
 // with, so this names what is likely, and where to look.
 
 import { Dialog } from "./Dialog";
+import { HOME } from "./Passing";
 
 export function NoSocket({ open, onClose, origin }: { open: boolean; onClose: () => void; origin: string }) {
   return (
-    <Dialog name="nosocket" title="REST is answered, the socket is not" open={open} onClose={onClose}>
+    <Dialog
+      name="nosocket"
+      title="REST is answered, the socket is not"
+      open={open}
+      home={HOME.system}
+      onClose={onClose}
+    >
       <p>
         The numbers come every few seconds instead of every second. A browser does not say why a socket was
         refused; mostly it is one of these:
@@ -13,7 +20,7 @@ export function NoSocket({ open, onClose, origin }: { open: boolean; onClose: ()
       <ol>
         <li>
           <b>The daemon does not know this page's address as its own</b>, because a proxy stands in front of
-          it. Tell it, in its configuration:
+          it and asks by another name. Tell the daemon, in its configuration:
           <code>{`[server]\npublic_url = "${origin}"`}</code>
         </li>
         <li>

@@ -2,7 +2,8 @@
 // always there, so that nothing moves when it comes and goes.
 
 import { useDashboard } from "../state/hooks";
-import { briefOf, spoken, standingOf } from "../state/standing";
+import { briefOf, standingOf } from "../state/standing";
+import { HOME, Passing } from "./Passing";
 
 export function Instances() {
   const { instances, missing } = standingOf(useDashboard());
@@ -23,15 +24,15 @@ export function Notices({ onSystem }: { onSystem?: () => void }) {
     <span className="notices">
       {notices.map((notice) =>
         onSystem ? (
-          <button
+          <Passing
             key={notice.check}
-            type="button"
+            home={HOME.system}
             className={`notice ${notice.level}`}
             title={notice.detail}
             onClick={onSystem}
           >
             {briefOf(notice)}
-          </button>
+          </Passing>
         ) : (
           <span key={notice.check} className={`notice ${notice.level}`}>
             {briefOf(notice)}
@@ -39,16 +40,6 @@ export function Notices({ onSystem }: { onSystem?: () => void }) {
         ),
       )}
       {notices.length > 1 && <span className="more">+{notices.length - 1}</span>}
-    </span>
-  );
-}
-
-/** The same for a screen reader: told when the words change, not when a number does. */
-export function NoticesSaid() {
-  const said = spoken(standingOf(useDashboard()));
-  return (
-    <span className="hidden" role="status">
-      {said !== "" && <span>{said}</span>}
     </span>
   );
 }

@@ -1,5 +1,6 @@
 // The busiest routes of the window, the rest as one row, and how much of all each takes.
 
+import { useLayoutEffect, useRef } from "react";
 import { latency, NOTHING, percent, rate } from "../state/format";
 import type { Room } from "../state/room";
 import { alarmOf } from "./Kpis";
@@ -40,14 +41,27 @@ function rowsOf({ aggregate, lengthS }: Room): Row[] {
   return rows;
 }
 
+/** A row that is moved takes the focus along: a browser takes it from what is moved. */
+function useFocusKept<T extends HTMLElement>() {
+  const own = useRef<T>(null);
+  const { activeElement } = document;
+  useLayoutEffect(() => {
+    if (!(activeElement instanceof HTMLElement) || document.activeElement === activeElement) return;
+    if (activeElement.isConnected && own.current?.contains(activeElement))
+      activeElement.focus({ preventScroll: true });
+  });
+  return own;
+}
+
 export function Routes({ room }: { room: Room | undefined }) {
   const rows = room ? rowsOf(room) : [];
+  const table = useFocusKept<HTMLTableElement>();
   return (
     <section className="card routes" aria-labelledby="routes-title">
       <h2 id="routes-title">
         top routes <span className="unit">{room && `last ${room.window}`}</span>
       </h2>
-      <table>
+      <table ref={table}>
         <thead>
           <tr>
             <th scope="col">route</th>

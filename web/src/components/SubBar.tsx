@@ -8,7 +8,8 @@ import { standingOf } from "../state/standing";
 import { type Connection, isCurrent, isSlowed, shownRoom } from "../state/state";
 import { statusOf } from "../state/status";
 import { AccessLine } from "./AccessLine";
-import { Instances, Notices, NoticesSaid } from "./Notices";
+import { Instances, Notices } from "./Notices";
+import { HOME, Passing } from "./Passing";
 
 interface Props {
   onToken: () => void;
@@ -47,20 +48,25 @@ export function SubBar({ onToken, onNoSocket, onSystem }: Props) {
           room && <Facts node={state.welcome?.node} room={room} />
         )}
         {connection.kind === "polling" && connection.unopened && (
-          <button type="button" className="link" onClick={onNoSocket}>
+          <Passing home={HOME.system} className="link" onClick={onNoSocket}>
             why?
-          </button>
+          </Passing>
         )}
         {retries && (
-          <button type="button" className="link" onClick={session.retryNow}>
+          <Passing home={HOME.system} className="link" onClick={session.retryNow}>
             try now
-          </button>
+          </Passing>
         )}
       </p>
       <span className="side-end">
         <Notices onSystem={onSystem} />
-        <NoticesSaid />
-        <button type="button" className="link" onClick={onSystem} title="notices and figures (s)">
+        <button
+          type="button"
+          id={HOME.system}
+          className="link"
+          onClick={onSystem}
+          title="notices and figures (s)"
+        >
           system
         </button>
         {isDevMode(state) && (

@@ -1,10 +1,11 @@
 // What is not as it should be, in full, and the daemon's own figures, read every two seconds while the panel is open.
 
-import { useEffect, useState } from "react";
+import { Fragment, useEffect, useState } from "react";
 import { type Group, groupsOf, type Readings } from "../state/figures";
 import { useDashboard, useSession } from "../state/hooks";
 import { briefOf, inWords, standingOf } from "../state/standing";
 import { Dialog } from "./Dialog";
+import { HOME } from "./Passing";
 
 const EVERY_MS = 2_000;
 
@@ -16,7 +17,7 @@ export function System({ open, onClose }: { open: boolean; onClose: () => void }
   const groups = readings ? groupsOf(readings, standing) : [];
   const node = state.welcome?.node;
   return (
-    <Dialog name="system" title="System" open={open} onClose={onClose}>
+    <Dialog name="system" title="System" open={open} home={HOME.system} onClose={onClose}>
       {notices.length === 0 ? (
         <p>{instances ? `All is well: ${inWords(instances)} report.` : "All is well."}</p>
       ) : (
@@ -29,14 +30,15 @@ export function System({ open, onClose }: { open: boolean; onClose: () => void }
           ))}
         </ul>
       )}
-      <h3>
-        Figures{node !== undefined && ` of ${node}`} {trouble && <span className="unit">{trouble}</span>}
-      </h3>
-      <div className="figures">
-        {groups.map((group) => (
-          <Figures key={group.name} group={group} />
-        ))}
-      </div>
+      <h3>Figures{node !== undefined && ` of ${node}`}</h3>
+      {trouble && <p role="status">{trouble}</p>}
+      {(groups.length > 0 || !trouble) && (
+        <div className="figures">
+          {groups.map((group) => (
+            <Figures key={group.name} group={group} />
+          ))}
+        </div>
+      )}
     </Dialog>
   );
 }
@@ -46,15 +48,28 @@ function Figures({ group }: { group: Group }) {
     <section>
       <h4>{group.name}</h4>
       <dl>
-        {group.rows.map(({ name, value, noticed }) => (
+        {group.rows.map(({ name, value, wrong }) => (
           <div key={name}>
             <dt>{name}</dt>
-            <dd className={noticed ? "noticed" : undefined}>{value}</dd>
+            <dd className={wrong ? "wrong" : undefined}>
+              <Value text={value} />
+            </dd>
           </div>
         ))}
       </dl>
     </section>
   );
+}
+
+/** Where it does not fit on one line, it breaks after a comma and nowhere else. */
+function Value({ text }: { text: string }) {
+  const parts = text.split(", ");
+  return parts.map((part, i) => (
+    <Fragment key={part}>
+      {i > 0 && " "}
+      <span>{i < parts.length - 1 ? `${part},` : part}</span>
+    </Fragment>
+  ));
 }
 
 function useFigures(active: boolean) {
@@ -74,7 +89,8 @@ function useFigures(active: boolean) {
         setTrouble(undefined);
       } catch (error) {
         if (over) return;
-        setTrouble(`cannot be read: ${error instanceof Error ? error.message : "no answer"}`);
+        const why = error instanceof Error ? error.message : "the daemon does not answer";
+        setTrouble(`They cannot be read: ${why}`);
       }
       timer = setTimeout(read, EVERY_MS);
     };

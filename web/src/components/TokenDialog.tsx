@@ -1,7 +1,7 @@
 // Asks for a token, says why, and which command makes one; with a token in use, says what it allows and until when.
 // What is typed stays in the field until it is sent, and the field is empty from then on.
 
-import { type FormEvent, useCallback, useEffect, useRef, useState } from "react";
+import { type FormEvent, useCallback, useLayoutEffect, useRef, useState } from "react";
 import { endsInS, isAsking, scopeOf, sendLimit } from "../state/access";
 import { denialOf, MINT_READ } from "../state/denials";
 import { age, count, moment } from "../state/format";
@@ -10,6 +10,7 @@ import type { State } from "../state/state";
 import { type Claims, readToken } from "../wire/token";
 import { CopyLine } from "./CopyLine";
 import { Dialog } from "./Dialog";
+import { HOME } from "./Passing";
 
 /** A file with a token in it is smaller than this. */
 const FILE_BYTES_MAX = 64 * 1024;
@@ -30,7 +31,8 @@ export function TokenDialog({ open, onClose }: { open: boolean; onClose: () => v
     setFound(undefined);
   }, []);
 
-  useEffect(() => {
+  // With the dialog's own opening: until then the focus is on its first button, and a key would press that.
+  useLayoutEffect(() => {
     if (open) field.current?.focus();
     else empty();
     setWrong(undefined);
@@ -62,7 +64,7 @@ export function TokenDialog({ open, onClose }: { open: boolean; onClose: () => v
   };
 
   return (
-    <Dialog name="token" title={denial?.title ?? "Access"} open={open} onClose={onClose}>
+    <Dialog name="token" title={denial?.title ?? "Access"} open={open} home={HOME.access} onClose={onClose}>
       {/* biome-ignore lint/a11y/noStaticElementInteractions: a file can be chosen with the keyboard too, below */}
       <div
         className="drop"

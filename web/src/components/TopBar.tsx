@@ -1,12 +1,14 @@
 // The bar: what this is, how fresh it is, and the few things one can do.
 
-import { endsSoonS, isAsking, usesTokens } from "../state/access";
+import { usesTokens } from "../state/access";
 import { useDashboard, useNow, useSession, useTheme } from "../state/hooks";
 import { cycleTheme, type Theme } from "../state/preferences";
-import { DEFAULT_WINDOWS, isCurrent, isSlowed, type State, shownRoom } from "../state/state";
+import { DEFAULT_WINDOWS, isCurrent, isSlowed, shownRoom } from "../state/state";
 import { statusOf } from "../state/status";
 import { FilterField } from "./FilterField";
 import { HelpIcon, KeyIcon, PauseIcon, PlayIcon, PulseIcon, ThemeIcon, WallIcon } from "./icons";
+import { HOME } from "./Passing";
+import { Said } from "./Said";
 
 const THEME_NAMES: Record<Theme, string> = {
   auto: "as the system",
@@ -41,6 +43,7 @@ export function TopBar({ onHelp, onToken, onWall }: Props) {
         </p>
       )}
       <StatusLine />
+      <Said />
       <FilterField />
       <div className="controls">
         <fieldset className="segmented">
@@ -84,6 +87,7 @@ export function TopBar({ onHelp, onToken, onWall }: Props) {
         {usesTokens(state) && (
           <button
             type="button"
+            id={HOME.access}
             className="button icon"
             onClick={onToken}
             title="access: the token in use (a)"
@@ -92,7 +96,14 @@ export function TopBar({ onHelp, onToken, onWall }: Props) {
             <KeyIcon />
           </button>
         )}
-        <button type="button" className="button icon" onClick={onHelp} title="help (?)" aria-label="Help">
+        <button
+          type="button"
+          id={HOME.help}
+          className="button icon"
+          onClick={onHelp}
+          title="help (?)"
+          aria-label="Help"
+        >
           <HelpIcon />
         </button>
         <button
@@ -109,7 +120,7 @@ export function TopBar({ onHelp, onToken, onWall }: Props) {
   );
 }
 
-/** How fresh the picture is. The words are announced when the state changes, not every second. */
+/** How fresh the picture is. What is announced of it is in `Said`. */
 export function StatusLine() {
   const state = useDashboard();
   const now = useNow(!isCurrent(state) || isSlowed(state));
@@ -118,14 +129,6 @@ export function StatusLine() {
     <p className={`status ${status.light}`}>
       <i className="light" />
       <b>{status.word}</b> <span>{status.detail}</span>
-      <span className="hidden" role="status">
-        {status.light === "live" ? "live" : `${status.light}: ${state.frozen ? "paused" : saidOf(state)}`}
-        {endsSoonS(state) !== undefined && ", the token soon ends"}
-      </span>
     </p>
   );
-}
-
-function saidOf(state: State): string {
-  return isAsking(state) ? "a token is needed" : state.connection.kind;
 }

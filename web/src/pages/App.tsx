@@ -1,9 +1,9 @@
 // The page as a whole: session, address bar, title and keys.
 
 import { useCallback, useEffect, useLayoutEffect, useMemo, useState } from "react";
-import { FILTER_FIELD } from "../components/FilterField";
 import { Help } from "../components/Help";
 import { NoSocket } from "../components/NoSocket";
+import { HOME } from "../components/Passing";
 import { System } from "../components/System";
 import { TokenDialog } from "../components/TokenDialog";
 import { isAsking, usesTokens } from "../state/access";
@@ -46,18 +46,20 @@ function Screen() {
   const [wall, setWall] = useState(() => parseView(location.search).wall);
   const [dialog, setDialog] = useState<"help" | "token" | "no socket" | "system">();
   const asking = isAsking(state);
-  const { taken } = state.access;
+  const { taken, asked } = state.access;
 
-  useEffect(() => {
-    if (asking) setDialog("token");
-  }, [asking]);
   const closeDialog = useCallback(() => {
     setDialog(undefined);
     session.store.dispatch({ kind: "settled" });
   }, [session]);
-  useEffect(() => {
-    if (taken > 0) closeDialog();
-  }, [taken, closeDialog]);
+  // With the drawing too: a key that comes right after finds the dialog that is seen.
+  useLayoutEffect(() => {
+    if (taken > 0) setDialog((shown) => (shown === "token" ? undefined : shown));
+  }, [taken]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each time the daemon asks, not for as long as it does
+  useLayoutEffect(() => {
+    if (asking) setDialog("token");
+  }, [asked]);
 
   const enterWall = useCallback(() => {
     setWall(true);
@@ -115,7 +117,7 @@ function Screen() {
       if (event.key === "Escape" && wall) return leaveWall();
       if (event.key === "/" && !wall) {
         event.preventDefault();
-        return document.getElementById(FILTER_FIELD)?.focus();
+        return document.getElementById(HOME.filter)?.focus();
       }
       // On a button, space presses the button.
       if (event.key === " " && !isControl) {

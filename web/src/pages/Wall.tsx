@@ -5,7 +5,8 @@ import { useEffect } from "react";
 import { Spark } from "../charts/Spark";
 import { AccessLine } from "../components/AccessLine";
 import { type Kpi, kpisOf } from "../components/Kpis";
-import { Instances, Notices, NoticesSaid } from "../components/Notices";
+import { Instances, Notices } from "../components/Notices";
+import { Said } from "../components/Said";
 import { StatusLine } from "../components/TopBar";
 import { clock } from "../state/format";
 import { useDashboard } from "../state/hooks";
@@ -16,11 +17,14 @@ import { statusOf } from "../state/status";
 /** Keeps the screen on while the board is up, where the browser may. */
 function keepAwake(): () => void {
   let lock: WakeLockSentinel | undefined;
+  let over = false;
   const ask = () => {
     if (document.visibilityState !== "visible") return;
     navigator.wakeLock?.request("screen").then(
       (granted) => {
-        lock = granted;
+        // It may come when the board is down again.
+        if (over) void granted.release();
+        else lock = granted;
       },
       () => {
         // Refused on battery or without a secure context: the board stands without it.
@@ -30,6 +34,7 @@ function keepAwake(): () => void {
   ask();
   document.addEventListener("visibilitychange", ask);
   return () => {
+    over = true;
     document.removeEventListener("visibilitychange", ask);
     void lock?.release();
   };
@@ -56,7 +61,7 @@ export function Wall({ onLeave, onToken }: { onLeave: () => void; onToken: () =>
         <StatusLine />
         <Instances />
         <Notices />
-        <NoticesSaid />
+        <Said />
         <AccessLine onToken={onToken} />
         <button type="button" className="link leave" onClick={onLeave}>
           leave the wall board (esc)

@@ -13,9 +13,17 @@ export interface Access {
   refusal: { code: string; detail: string } | undefined;
   /** Tokens taken so far. */
   taken: number;
+  /** How often the daemon asked for one, a refusal of the one just offered aside. */
+  asked: number;
 }
 
-export const NO_ACCESS: Access = { used: undefined, offered: undefined, refusal: undefined, taken: 0 };
+export const NO_ACCESS: Access = {
+  used: undefined,
+  offered: undefined,
+  refusal: undefined,
+  taken: 0,
+  asked: 0,
+};
 
 /** From here on the end of the token is worth a word. */
 const ENDS_SOON_S = 5 * 60;
@@ -23,7 +31,12 @@ const ENDS_SOON_S = 5 * 60;
 /** What was offered is in use now. */
 export function taken(access: Access): Access {
   if (!access.offered) return access;
-  return { used: access.offered, offered: undefined, refusal: undefined, taken: access.taken + 1 };
+  return { ...access, used: access.offered, offered: undefined, refusal: undefined, taken: access.taken + 1 };
+}
+
+/** The daemon wants one, or another one. */
+export function asked(access: Access): Access {
+  return { ...access, asked: access.asked + 1 };
 }
 
 export function refused(access: Access, code: string, detail: string): Access {

@@ -13,8 +13,8 @@ export interface Reading {
 export interface Row {
   name: string;
   value: string;
-  /** Whether a notice is about it. */
-  noticed: boolean;
+  /** Whether it is not as it should be itself: a notice about its neighbour leaves it alone. */
+  wrong: boolean;
 }
 
 export interface Group {
@@ -60,10 +60,15 @@ export function seconds(value: number): string {
   return value < 59.95 ? `${value.toFixed(1)} s` : age(value);
 }
 
+/** From here on what waits is late: less is how a store that is well works. */
+const LATE_S = 5;
+/** With less than this share of it free, a notice about the journal is about the disk. */
+const DISK_FREE = 0.05;
+
 const perSecond = (value: number | undefined) => (value === undefined ? NOTHING : `${rate(value)}/s`);
 
 /** All groups there are. A figure this daemon does not have is left out. */
-export function groupsOf(readings: Readings, { instances, notices }: Standing): Group[] {
+export function groupsOf(readings: Readings, { instances, missing, notices }: Standing): Group[] {
   const { metrics } = readings.now;
   const value = (name: string) => total(metrics, `pulseboard_${name}`);
   const grows = (name: string) => growth(readings, `pulseboard_${name}`);
@@ -95,33 +100,97 @@ export function groupsOf(readings: Readings, { instances, notices }: Standing): 
     return shown("journal_bytes", (size) => `${bytes(size)}, ${events} events`);
   }
 
-  const redis = () => shown("cluster_up", (up) => (up === 1 ? "answers" : "gone"));
+  /** `12 wait, up to 0.8 s`. */
+  function unwritten(): string | undefined {
+    const oldest = shown("store_unwritten_seconds", seconds);
+    return shown(
+      "store_unwritten_aggregates",
+      (waiting) => `${count(waiting)} wait${waiting > 0 && oldest ? `, up to ${oldest}` : ""}`,
+    );
+  }
+
+  /** How many ids a second had one of these outcomes. */
+  function outcomes(...names: string[]): string | undefined {
+    const all = names.map((name) => `claims_total{outcome="${name}"}`);
+    if (!all.every(has)) return undefined;
+    const rates = all.map(grows);
+    return perSecond(
+      rates.reduce((sum, each) => (sum === undefined || each === undefined ? undefined : sum + each)),
+    );
+  }
+
+  /** What this instance claimed for itself. */
+  function claimed(): string | undefined {
+    const rate = outcomes("ours");
+    const times = grows("claims_seconds_count");
+    if (!rate || !times) return rate;
+    return `${rate}, ${seconds((grows("claims_seconds_sum") ?? 0) / times)} on average`;
+  }
+
+  /** What others had claimed: the first are to be sent again, the others are duplicates. */
+  function elsewhere(): string | undefined {
+    const [pending, taken] = [outcomes("pending"), outcomes("taken", "lost")];
+    return pending && taken && `${pending} pending, ${taken} taken`;
+  }
+
+  /** What was accepted while Redis was away or full. */
+  function unclaimed(): string | undefined {
+    const rate = outcomes("away", "full");
+    return rate && shown("claims_unconfirmed", (left) => `${rate}, ${count(left)} to be claimed`);
+  }
+
+  function held(): string | undefined {
+    const horizon = shown("claims_horizon_seconds", age);
+    return horizon && shown("claims_held", (ids) => `${count(ids)}, new ones for ${horizon}`);
+  }
+
+  const noticed = (about: string) => notices.some(({ check }) => check === about);
+  const over = (name: string, limit: number) => (value(name) ?? 0) > limit;
 
   const cores = grows("cpu_seconds_total");
-  const rows = (...all: [string, string | undefined, string?][]): Row[] =>
-    all.flatMap(([name, value, about]) =>
-      value === undefined
-        ? []
-        : [{ name, value, noticed: about !== undefined && notices.some(({ check }) => check === about) }],
-    );
+  const rows = (...all: [string, string | undefined, boolean?][]): Row[] =>
+    all.flatMap(([name, value, wrong = false]) => (value === undefined ? [] : [{ name, value, wrong }]));
+  const waitsLong = (name: string) => noticed("store") && over(name, LATE_S);
+  const late = waitsLong("store_lag_seconds");
+  const apart = noticed("cluster") && value("cluster_up") === 0;
+  const diskFull = (value("disk_free_bytes") ?? 0) < DISK_FREE * (value("disk_size_bytes") ?? 0);
+  const several = instances !== undefined;
+  // The embedded store writes neither batches nor aggregates anywhere.
+  const shared = over("store_lag_bytes_max", 0);
   const groups: Group[] = [
     {
       name: "store",
       rows: rows(
-        ["to be stored", lag(), "store"],
-        ["oldest waits", shown("store_lag_seconds", seconds), "store"],
-        // The embedded store takes no batches.
-        ["batches", value("store_write_seconds_count") === 0 ? undefined : timed("store_write_seconds")],
+        ["to be stored", lag(), late],
+        ["oldest waits", shown("store_lag_seconds", seconds), late],
+        ["aggregates", shared ? unwritten() : undefined, waitsLong("store_unwritten_seconds")],
+        ["batches", shared ? timed("store_write_seconds") : undefined],
         ["queries", timed("store_query_seconds")],
       ),
     },
     {
       name: "instances",
       rows: rows(
-        ["in the numbers", instances, "cluster"],
-        ["Redis", instances === undefined ? undefined : redis(), "cluster"],
-        ["ticks heard", instances === undefined ? undefined : grown("cluster_ticks_received_total")],
+        ["in the numbers", instances, missing && noticed("cluster")],
+        [
+          "Redis",
+          several ? shown("cluster_up", (up) => (up > 0 ? "joined" : "not joined")) : undefined,
+          apart,
+        ],
+        ["ticks heard", several ? grown("cluster_ticks_received_total") : undefined],
       ),
+    },
+    {
+      name: "ids",
+      rows: several
+        ? rows(
+            ["claimed", claimed()],
+            ["elsewhere", elsewhere()],
+            ["not claimed", unclaimed(), apart],
+            ["taken twice", shown("claims_conflicts_total", (ids) => `${count(ids)} so far`)],
+            ["held in Redis", held()],
+          )
+        : [],
     },
     {
       name: "events in",
@@ -135,9 +204,9 @@ export function groupsOf(readings: Readings, { instances, notices }: Standing): 
     {
       name: "journal",
       rows: rows(
-        ["on disk", journal(), "journal"],
+        ["on disk", journal(), noticed("journal") && !diskFull],
         ["syncs", timed("journal_sync_seconds")],
-        ["disk free", shown("disk_free_bytes", bytes), "journal"],
+        ["disk free", shown("disk_free_bytes", bytes), noticed("journal") && diskFull],
       ),
     },
     {

@@ -100,6 +100,8 @@ export function createSession(origin: string, window: string, filter: string): S
       if (snapshot.tick !== tick) throw new Error("another tick");
       if (chosenRoom(store.latest()) === room) store.dispatch({ kind: "rewound", snapshot, newest });
     } catch (error) {
+      const now = store.latest();
+      if (chosenRoom(now) !== room || now.frozen?.tick !== tick) return;
       const limited = error instanceof Refused && error.passes;
       const why = limited
         ? "the daemon's limit of calls is reached"

@@ -5,7 +5,7 @@ import type { FeedEvent } from "../wire/feed";
 import { filterOf, roomOf } from "../wire/rooms";
 import type { Claims } from "../wire/token";
 import type { Snapshot, Welcome } from "../wire/types";
-import { type Access, NO_ACCESS, refused, taken } from "./access";
+import { type Access, asked, NO_ACCESS, refused, taken } from "./access";
 import { clock } from "./format";
 import { applyDelta, applySnapshot, follows, type Room } from "./room";
 
@@ -83,7 +83,11 @@ export function reduce(state: State, action: Action): State {
     case "settled":
       return { ...state, access: { ...state.access, refusal: undefined } };
     case "forget":
-      return { ...initialState(state.window, state.filter), connection: state.connection };
+      return {
+        ...initialState(state.window, state.filter),
+        access: { ...NO_ACCESS, taken: state.access.taken, asked: state.access.asked },
+        connection: state.connection,
+      };
     case "pause": {
       const room = state.rooms[chosenRoom(state)];
       return room ? { ...state, frozen: room, notice: undefined } : state;
@@ -91,7 +95,8 @@ export function reduce(state: State, action: Action): State {
     case "resume":
       return { ...state, frozen: undefined, notice: action.notice };
     case "rewound":
-      if (!state.frozen) return state;
+      // Held again since, at another moment: the answer is to a question no longer asked.
+      if (state.frozen?.tick !== action.snapshot.tick) return state;
       return { ...state, frozen: applySnapshot(applySnapshot(undefined, action.newest), action.snapshot) };
   }
 }
@@ -131,8 +136,9 @@ function feed(state: State, event: FeedEvent, nowMs: number): State {
     case "denied": {
       const { code, detail, asks } = event;
       // What a person just tried says more than what the token before it met.
-      const access = state.access.offered ? refused(state.access, code, detail) : state.access;
-      return { ...state, access, connection: { kind: "denied", code, detail, asks } };
+      const { access } = state;
+      const next = access.offered ? refused(access, code, detail) : asks ? asked(access) : access;
+      return { ...state, access: next, connection: { kind: "denied", code, detail, asks } };
     }
     case "barred":
       // The session chooses another room.

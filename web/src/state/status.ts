@@ -1,5 +1,7 @@
 // The state of the picture in words: one line for the bar, and which light goes with it. Pure.
 
+import { endsSoonS, isAsking } from "./access";
+import { denialOf } from "./denials";
 import { age, clock } from "./format";
 import { isCurrent, recentLag, type State, shownRoom } from "./state";
 
@@ -75,5 +77,30 @@ export function statusOf(state: State, nowMs: number): Status {
         return { ...live, light: "late", detail: `counting ${(behindMs / 1000).toFixed(1)} s behind` };
       return { ...live, light: "live", detail: "" };
     }
+  }
+}
+
+/** What a screen reader is told of it: without times, so that it is told when the state changes and not every second. */
+export function saidOf(state: State): string {
+  const ends = endsSoonS(state) === undefined ? "" : ", the token soon ends";
+  const notice = state.notice === undefined ? "" : `; ${state.notice}`;
+  return `${stateSaid(state)}${ends}${notice}`;
+}
+
+function stateSaid(state: State): string {
+  const { connection } = state;
+  if (state.frozen) return "paused";
+  if (isAsking(state)) return connection.kind === "denied" ? denialOf(connection.code, true).title : "";
+  switch (connection.kind) {
+    case "denied":
+      return denialOf(connection.code, false).title;
+    case "polling":
+      return connection.slowedUntilMs === undefined
+        ? "polling every few seconds, no socket to the daemon"
+        : "polling, slowed by the daemon's limit";
+    case "live":
+      return statusOf(state, 0).light === "late" ? "live, running late" : "live";
+    default:
+      return connection.kind;
   }
 }

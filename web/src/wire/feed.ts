@@ -24,6 +24,8 @@ import type {
 const SUBPROTOCOL = "pulseboard.v1";
 /** A socket that opens but says nothing (a proxy that swallows upgrades) is given up after this. */
 const WELCOME_TIMEOUT_MS = 5_000;
+/** Each attempt is given more time, up to this: a slow way must not end every one of them just before its welcome. */
+const WELCOME_TIMEOUT_MAX_MS = 20_000;
 /** Attempts without a welcome before REST is tried: one may be bad luck. */
 const ATTEMPTS_BEFORE_POLLING = 2;
 const POLICY_CLOSE = 1008;
@@ -222,7 +224,8 @@ export class Feed {
   }
 
   private awaitWelcome(): void {
-    this.after("welcome", WELCOME_TIMEOUT_MS, () => this.leave("the daemon says nothing"));
+    const patienceMs = Math.min(WELCOME_TIMEOUT_MAX_MS, WELCOME_TIMEOUT_MS * (1 + this.attempt));
+    this.after("welcome", patienceMs, () => this.leave("the daemon says nothing"));
   }
 
   private receive(message: ServerMessage | undefined): void {

@@ -435,7 +435,15 @@ p95: Array<number | null>,
 /**
  * 99th percentile, ms.
  */
-p99: Array<number | null>, };
+p99: Array<number | null>, 
+/**
+ * How many instances are in each tick's numbers. Absent when all of them are in every tick.
+ */
+reporting?: Array<number | null>, 
+/**
+ * How many there were, where `reporting` is given.
+ */
+expected?: Array<number | null>, };
 
 export type Ack = { 
 /**

@@ -228,6 +228,13 @@ impl Parts {
         self.all.iter_mut().find(|part| part.name == name)
     }
 
+    /// The name of the part that listens at `HOST:PORT`.
+    pub(super) fn name_at(&self, address: &str) -> Option<&str> {
+        let (_, port) = address.rsplit_once(':')?;
+        let part = self.all.iter().find(|part| part.port.to_string() == port)?;
+        Some(&part.name)
+    }
+
     /// Those that ended by themselves since this was asked last.
     pub(super) fn ended(&mut self) -> Vec<String> {
         let mut names = Vec::new();
@@ -255,6 +262,13 @@ impl Parts {
     pub(super) fn mongodb_uri(ports: &Ports) -> String {
         let members = ports.mongods.map(|port| format!("127.0.0.1:{port}")).join(",");
         format!("mongodb://{members}/pulseboard?replicaSet={SET}")
+    }
+}
+
+impl Drop for Parts {
+    // Also where a start failed halfway, or there is no terminal any more to say something to.
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can be typed while a cluster runs: kill, stop, freeze, thaw, start a part, let the primary
 //! step down, look at the whole.
 
+use anyhow::ensure;
 use rustix::process::Signal;
 
 use super::parts::Parts;
@@ -33,8 +34,12 @@ pub(super) fn act(line: &str, parts: &mut Parts) -> Line {
         ["quit" | "exit" | "q"] => return Line::Quit,
         ["help" | "?"] => Ok(HELP.to_owned()),
         ["status" | "s"] => Ok(status::table(parts)),
-        ["step-down"] => {
-            parts.replica_set("step-down").map(|now| format!("the primary is now {now}"))
+        ["step-down"] => parts.replica_set("step-down").map(|now| {
+            let name = parts.name_at(&now).unwrap_or(&now);
+            format!("the primary is now {name}")
+        }),
+        [what @ ("kill" | "stop" | "freeze" | "thaw" | "start")] => {
+            Err(anyhow::anyhow!("{what} which part? As in `{what} daemon2`; `status` lists them"))
         }
         [what, name] => on_part(what, name, parts),
         _ => Err(anyhow::anyhow!("`{line}` is not understood; `help` says what is")),
@@ -49,9 +54,16 @@ fn on_part(what: &str, name: &str, parts: &mut Parts) -> anyhow::Result<String> 
     match what {
         "kill" => part.signal(Signal::KILL)?,
         "freeze" => part.signal(Signal::STOP)?,
-        "thaw" => part.signal(Signal::CONT)?,
-        "stop" => part.stop(),
+        "thaw" => {
+            ensure!(part.is_frozen || !part.is_running(), "{name} is not frozen");
+            part.signal(Signal::CONT)?;
+        }
+        "stop" => {
+            ensure!(part.is_running(), "{name} does not run");
+            part.stop();
+        }
         "start" => {
+            ensure!(!part.is_frozen || !part.is_running(), "{name} is frozen: `thaw {name}`");
             part.start()?;
             if part.port > 0 {
                 part.wait()?;

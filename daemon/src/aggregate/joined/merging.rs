@@ -17,6 +17,7 @@ impl Joined {
             // Counted long after: no peer's part of it was ever here, or it would not have settled
             // before it was final.
             self.exchange(tick, own);
+            self.mark_unfilled(tick);
         }
     }
 
@@ -25,6 +26,9 @@ impl Joined {
         let Heard { node, counted: Counted { tick, revision, summary } } = heard;
         if tick <= self.settled || tick > now_tick.max(self.head) + AHEAD_SECS {
             self.refused += 1;
+            if tick <= self.settled {
+                self.mark_unfilled(tick);
+            }
             return;
         }
         if self.parts.get(&tick).is_some_and(|parts| !parts.is_news(&node, revision)) {
@@ -78,6 +82,14 @@ impl Joined {
 
     /// Puts a tick's summary in the place of the one there was, in the windows too.
     fn exchange(&mut self, tick: i64, new: Arc<TickSummary>) {
+        self.put(tick, new);
+        if tick <= self.head {
+            self.revised.insert(tick);
+        }
+    }
+
+    /// The same, without having points made anew.
+    pub(super) fn put(&mut self, tick: i64, new: Arc<TickSummary>) {
         let old = self.merged.get(tick);
         for window in self.head_windows.iter_mut().chain(&mut self.final_windows) {
             if (window.first()..=window.tick()).contains(&tick) {
@@ -85,9 +97,6 @@ impl Joined {
             }
         }
         self.merged.insert(tick, new);
-        if tick <= self.head {
-            self.revised.insert(tick);
-        }
     }
 
     /// Lets go of what is old enough, after a frame.
@@ -97,6 +106,9 @@ impl Joined {
             self.settle_oldest();
         }
         self.settled = self.settled.max(target);
+        if let Some(unfilled) = &mut self.unfilled {
+            unfilled.forget_before(super::history_from(self.head));
+        }
         let marked = [self.revised.first(), self.stale.first()].into_iter().flatten().min();
         let needed = self.settled.min(self.final_upto).min(self.head);
         let before = marked.map_or(needed, |marked| needed.min(*marked)) - self.longest();
@@ -118,6 +130,9 @@ impl Joined {
         }
         let parts = self.parts.remove(&tick).unwrap_or_default();
         self.heard_bytes -= parts.heard_bytes();
+        if parts.reporting() < parts.expected {
+            self.mark_unfilled(tick);
+        }
         self.settled = self.settled.max(tick);
         true
     }

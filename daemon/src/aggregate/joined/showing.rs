@@ -95,13 +95,23 @@ impl Joined {
                 continue;
             }
             let windows = self.windows_secs.iter().zip(histories.iter_mut());
+            let nodes = revised.contains(&tick).then(|| self.nodes_at(tick));
             let mut is_stale = false;
             for ((secs, history), corrected) in windows.zip(all.iter_mut()) {
                 let reaches = tick - i64::from(*secs) + 1..=tick;
                 if revised.range(reaches).next().is_some() {
                     is_stale = true;
                     let point = Point::at(&mut self.merged, *secs, tick);
-                    if history.revise(tick, point, self.head) {
+                    // Of what is settled the shared store may have said more.
+                    let is_settled = tick <= self.settled;
+                    let is_new = if is_settled {
+                        history.fill(tick, point, self.head)
+                    } else {
+                        history.revise(tick, point, self.head)
+                    };
+                    let nodes = nodes.filter(|_| !is_settled);
+                    let is_covered = nodes.is_some_and(|n| history.cover(tick, n, self.head));
+                    if is_new || is_covered {
                         corrected.insert(tick);
                     }
                 }

@@ -24,6 +24,10 @@ pub(in crate::aggregate) struct Changes {
     /// The minute noted last, so that a run of events looks it up once.
     last_minute: Option<i64>,
     missed_from: Option<u64>,
+    /// What was taken since something was written was not all.
+    misses: bool,
+    /// Whether all that is not noted is written.
+    is_whole: bool,
 }
 
 /// Ticks and minutes.
@@ -91,12 +95,21 @@ impl Changes {
     pub(in crate::aggregate) fn take(&mut self) -> (Noted, Option<u64>) {
         self.last_minute = None;
         self.taken.merge(std::mem::take(&mut self.open));
+        self.misses |= self.missed_from.is_some();
         (self.taken.clone(), self.missed_from.take())
     }
 
     /// What was taken is written.
     pub(in crate::aggregate) fn written(&mut self) {
         self.taken = Noted::default();
+        self.is_whole = !std::mem::take(&mut self.misses);
+    }
+
+    /// The newest tick up to which everything is written; `None` while that is not known.
+    pub(super) fn written_upto(&self, final_upto: i64) -> Option<i64> {
+        let is_known = self.is_whole && self.missed_from.is_none();
+        let noted = self.unwritten().into_iter().filter_map(|noted| noted.ticks.first()).min();
+        is_known.then(|| noted.map_or(final_upto, |noted| final_upto.min(noted - 1)))
     }
 
     /// How many buckets of windows of these lengths what is noted and not written is in. Ticks

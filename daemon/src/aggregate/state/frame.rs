@@ -35,7 +35,7 @@ impl State {
         }
         let frames = self.render(behind_ms);
         for (history, frame) in histories.iter_mut().zip(&frames) {
-            history.push(tick, Some(Point::of(frame)));
+            history.push(tick, Some(Point::of(frame)), frame.nodes);
         }
         let corrections = self.corrections(histories);
         let windows = self.head_windows.iter().zip(frames).zip(corrections);

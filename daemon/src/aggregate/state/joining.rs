@@ -29,6 +29,7 @@ impl State {
             settled: settled.unwrap_or(open),
             stored_upto,
             last_event_ms: self.final_last_event_ms,
+            expected: self.expected,
         });
         self.joined = Some(Box::new(joined));
         // The joined ones slide instead.
@@ -48,8 +49,7 @@ impl State {
 
     /// Instances in what is shown of a tick.
     pub(crate) fn nodes_at(&self, tick: i64) -> Nodes {
-        let alone = Nodes { reporting: 1, expected: 1 };
-        self.joined.as_ref().map_or(alone, |joined| joined.nodes_at(tick))
+        self.joined.as_ref().map_or(Nodes::ALONE, |joined| joined.nodes_at(tick))
     }
 
     /// Says how many instances there are as a tick is framed.
@@ -164,7 +164,7 @@ impl State {
         joined.slide(tick);
         let frames = joined.render(behind_ms, self.settings.board.read());
         for (history, frame) in histories.iter_mut().zip(&frames) {
-            history.push(tick, Some(Point::of(frame)));
+            history.push(tick, Some(Point::of(frame)), frame.nodes);
         }
         let windows = self.settings.windows_secs.len();
         let mut corrected = std::mem::replace(&mut self.overdue, vec![BTreeSet::new(); windows]);
@@ -201,8 +201,10 @@ impl State {
         joined.stand();
         for tick in joined.first_open().max(complete_from)..=self.head {
             let Some(points) = joined.points(tick) else { continue };
+            let nodes = joined.nodes_at(tick);
             for (history, point) in histories.iter_mut().zip(points) {
                 history.revise(tick, point, self.head);
+                history.cover(tick, nodes, self.head);
             }
         }
         joined.all_told();

@@ -6,6 +6,7 @@ use pulseboard::filter::Filter;
 use pulseboard::limits::FINAL_AFTER_SECS;
 use pulseboard::tick::Names;
 use pulseboard::window::{Point, Ticks, Window};
+use pulseboard::wire::server::Nodes;
 
 use super::{Histories, Settings, State, WindowHistory, history_from};
 use crate::store::embedded::Loaded;
@@ -45,6 +46,7 @@ impl State {
             departed: BTreeMap::new(),
             changes: super::Changes::default(),
             changed: BTreeSet::new(),
+            expected: 1,
             overdue: vec![BTreeSet::new(); settings.windows_secs.len()],
             frames: Vec::new(),
             unreconciled: 0,
@@ -57,6 +59,7 @@ impl State {
             skewed_total: 0,
         };
         let points = state.take_over(loaded);
+        state.expected = points.last().map_or(1, |point| point.nodes.expected.max(1));
         if state.final_upto > head {
             state.clock_went_back();
         }
@@ -105,14 +108,16 @@ impl State {
             let mut history = WindowHistory::new(from - 1);
             let known = from..=self.final_upto.min(head);
             for stored in points.iter().filter(|p| p.secs == secs && known.contains(&p.tick)) {
-                history.push(stored.tick, Some(stored.point));
+                history.push(stored.tick, Some(stored.point), stored.nodes);
                 if stored.revised_after > 0 {
                     history.mark(stored.tick, stored.tick + stored.revised_after);
                 }
             }
             for tick in from.max(self.final_upto + 1)..=head {
                 if self.ticks.get(tick).is_some() {
-                    history.push(tick, Some(Point::at(&mut self.ticks, secs, tick)));
+                    // What peers counted is not known any more.
+                    let nodes = Nodes { reporting: 1, expected: self.expected };
+                    history.push(tick, Some(Point::at(&mut self.ticks, secs, tick)), nodes);
                     // When these last changed is not known: whoever comes back is sent them.
                     history.mark(tick, head);
                 }

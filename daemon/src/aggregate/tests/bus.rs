@@ -9,7 +9,8 @@ use pulseboard::filter::Filter;
 use pulseboard::tick::{Names, TickSummary};
 use pulseboard::wire::server::Nodes;
 
-use crate::aggregate::{Counted, Heard, Peers};
+use super::harness::START;
+use crate::aggregate::{Counted, Heard, Peers, Standing};
 
 /// What becomes of a message to one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,10 @@ struct Inside {
     heard: HashMap<(usize, String), Vec<Heard>>,
     kept: BTreeMap<(String, i64, usize), Counted>,
     watched: BTreeMap<String, (Filter, BTreeSet<usize>)>,
+    /// They reach nobody.
+    cut: BTreeSet<usize>,
+    /// What nodes say to have written to the shared store, where it is not everything.
+    written: HashMap<usize, i64>,
     told: usize,
 }
 
@@ -77,6 +82,35 @@ impl Bus {
         self.0.lock().members.remove(&node);
     }
 
+    /// A node is a member again.
+    pub(super) fn join(&self, node: usize) {
+        self.0.lock().members.insert(node);
+    }
+
+    /// A node hears nobody, and nobody it.
+    pub(super) fn cut(&self, node: usize) {
+        self.0.lock().cut.insert(node);
+    }
+
+    /// All hear each other again.
+    pub(super) fn mend(&self) {
+        self.0.lock().cut.clear();
+    }
+
+    /// What was said of ticks before that one is no longer kept.
+    pub(super) fn forget_before(&self, tick: i64) {
+        let mut inside = self.0.lock();
+        inside.kept.retain(|(_, kept, _), _| *kept >= tick);
+        inside.waiting.retain(|(_, _, heard)| heard.counted.tick >= tick);
+        let heard = inside.heard.values_mut();
+        heard.for_each(|heard| heard.retain(|heard| heard.counted.tick >= tick));
+    }
+
+    /// A node says to have written what it counted up to a tick.
+    pub(super) fn has_written(&self, node: usize, upto: i64) {
+        self.0.lock().written.insert(node, upto);
+    }
+
     /// Ticks that were told in all.
     pub(super) fn told(&self) -> usize {
         self.0.lock().told
@@ -88,7 +122,7 @@ struct Seat {
     node: usize,
 }
 
-fn name(node: usize) -> Arc<str> {
+pub(super) fn name(node: usize) -> Arc<str> {
     format!("{node:012x}").into()
 }
 
@@ -110,7 +144,11 @@ impl Peers for Seat {
         for counted in ticks {
             let counted = carried(&counted);
             inside.told += 1;
-            for to in members.iter().copied().filter(|to| *to != self.node) {
+            let is_cut = |node: &usize| inside.cut.contains(node);
+            let reached: Vec<usize> =
+                members.iter().copied().filter(|to| *to != self.node).collect();
+            let reached = reached.into_iter().filter(|to| !is_cut(to) && !is_cut(&self.node));
+            for to in reached.collect::<Vec<_>>() {
                 let heard = Heard { node: name(self.node), counted: counted.clone() };
                 let nth = inside.next_fate;
                 inside.next_fate += 1;
@@ -125,6 +163,9 @@ impl Peers for Seat {
                     Fate::Waits => inside.waiting.push((to, Arc::clone(key), heard)),
                     Fate::Lost => {}
                 }
+            }
+            if inside.cut.contains(&self.node) {
+                continue;
             }
             let at = (key.to_string(), counted.tick, self.node);
             let is_news = |kept: &Counted| kept.revision <= counted.revision;
@@ -141,6 +182,18 @@ impl Peers for Seat {
     fn nodes(&self, _: i64) -> Nodes {
         let members = self.bus.0.lock().members.len() as u32;
         Nodes { reporting: members, expected: members }
+    }
+
+    fn standings(&self) -> Vec<Standing> {
+        let inside = self.bus.0.lock();
+        let is_there = |node: &usize| *node != self.node && !inside.cut.contains(node);
+        let there = inside.members.iter().copied().filter(is_there);
+        let there = there.filter(|_| !inside.cut.contains(&self.node));
+        let standing = |node| {
+            let written_upto = inside.written.get(&node).copied().or(Some(i64::MAX));
+            Standing { node: name(node), first_tick: START, written_upto }
+        };
+        there.map(standing).collect()
     }
 
     fn begun(&self, key: &str) {

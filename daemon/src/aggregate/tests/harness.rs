@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use pulseboard::event::{Class, EventBatch, Row};
 use tempfile::TempDir;
 
+use crate::aggregate::backfill::{Backfill, PAUSE, StoredTicks};
 use crate::aggregate::filler::Filler;
 use crate::aggregate::shared::Shared;
 use crate::aggregate::view_worker::ViewWorker;
@@ -152,6 +153,7 @@ pub(super) struct Aggregator {
     worker: Option<Worker>,
     filler: Filler,
     view_worker: ViewWorker,
+    backfill: Backfill,
     frames: Arc<Frames>,
     peers: Arc<dyn Peers>,
 }
@@ -177,11 +179,23 @@ impl Aggregator {
         let sink = Arc::clone(&frames) as Arc<dyn FrameSink>;
         let settings = Settings { views: 3, ..Settings::default() };
         let past = Arc::new(log.clone());
-        let Stages { shared, worker, filler, view_worker } =
+        let Stages { shared, worker, filler, view_worker, backfill } =
             build(tail, past, clock.clone(), settings, store, Arc::clone(&peers), sink).unwrap();
         let views = Views(Arc::clone(&shared));
         let worker = Some(worker);
-        Self { dir, clock, views, log, shared, worker, filler, view_worker, frames, peers }
+        Self {
+            dir,
+            clock,
+            views,
+            log,
+            shared,
+            worker,
+            filler,
+            view_worker,
+            backfill,
+            frames,
+            peers,
+        }
     }
 
     pub(super) fn now_ms(&self) -> i64 {
@@ -201,6 +215,16 @@ impl Aggregator {
     pub(super) fn step_views(&mut self) {
         while self.filler.step(Duration::ZERO) {}
         while self.view_worker.step(Duration::ZERO) == Step::Went {}
+    }
+
+    /// Fills the hour from a store that was not known before.
+    pub(super) fn fill_from(&mut self, stored: Arc<dyn StoredTicks>) {
+        assert!(self.shared.stored_ticks.set(stored).is_ok());
+    }
+
+    /// Reads from the shared store all that is to be read now.
+    pub(super) fn backfill(&mut self) {
+        while self.backfill.step() == PAUSE {}
     }
 
     /// Counts what was sent, and then does all that is due at a time.

@@ -11,6 +11,7 @@ use super::harness::{Aggregator, Event, Log, START};
 use super::model::{Happening, events_of, happenings};
 
 mod bounds;
+mod filled;
 mod views;
 
 const WINDOWS: [&str; 3] = ["1s", "5s", "60s"];

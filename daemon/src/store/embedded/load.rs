@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use pulseboard::limits::HISTORY_TICKS;
 use pulseboard::tick::{Names, RouteTable, TickSummary, Totals};
-use pulseboard::window::{Point, decode_point};
+use pulseboard::window::{Point, decode_frame, decode_point};
+use pulseboard::wire::server::Nodes;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::{Position, StoreError, schema};
@@ -21,6 +22,8 @@ pub struct LoadedPoint {
     pub point: Point,
     /// How many ticks after its own it last changed; 0 for never.
     pub revised_after: i64,
+    /// Whose numbers these are.
+    pub nodes: Nodes,
 }
 
 /// What a store held when it was opened.
@@ -106,10 +109,17 @@ fn read(connection: &Connection, ticks_back: i64) -> Result<Loaded, StoreError> 
     let mut query = connection
         .prepare("SELECT id, revised_after, frame FROM frames WHERE id > ?1 ORDER BY id")?;
     let mut rows = query.query([schema::frame_id(from, 0)])?;
+    // The same for every window of a tick.
+    let mut nodes = (i64::MIN, Nodes::ALONE);
     while let Some(row) = rows.next()? {
         let (tick, secs) = schema::frame_of(row.get(0)?);
-        let point = decode_point(row.get_ref(2)?.as_blob().unwrap_or(&[]))?;
-        loaded.points.push(LoadedPoint { tick, secs, point, revised_after: row.get(1)? });
+        let frame = row.get_ref(2)?.as_blob().unwrap_or(&[]);
+        let point = decode_point(frame)?;
+        if nodes.0 != tick {
+            nodes = (tick, decode_frame(frame, secs, tick)?.nodes);
+        }
+        let (revised_after, nodes) = (row.get(1)?, nodes.1);
+        loaded.points.push(LoadedPoint { tick, secs, point, revised_after, nodes });
     }
     Ok(loaded)
 }

@@ -10,6 +10,7 @@
 mod buckets;
 mod events;
 mod stream;
+mod ticks;
 
 use std::sync::Arc;
 use std::time::Duration;

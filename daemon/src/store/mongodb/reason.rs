@@ -57,8 +57,8 @@ pub fn trouble(error: &Error) -> Trouble {
         ErrorKind::Command(command) if NOT_ALLOWED.contains(&command.code) => {
             let what = command.message.split(" to execute command").next();
             Trouble::Refused(format!(
-                "the user may not do what is needed ({}); give it the role readWrite on the \
-                 database",
+                "it may not do what is needed ({}); name a user in the connection string, and give \
+                 it the role readWrite on the database",
                 short(what.unwrap_or(&command.message))
             ))
         }
@@ -108,8 +108,14 @@ fn selection(message: &str) -> Trouble {
             }
         })
         .collect();
-    let has_members = message.contains("ReplicaSetNoPrimary");
-    let what = if has_members { "no primary can be reached" } else { "no server answers" };
+    let what = match message.contains("ReplicaSetNoPrimary") {
+        // Who answers for another set is struck from the list.
+        true if servers.is_empty() => {
+            "no server that answers is a member of the set that replicaSet= names; correct it"
+        }
+        true => "no primary can be reached",
+        false => "no server answers",
+    };
     let at = if servers.is_empty() { String::new() } else { format!(": {}", servers.join(", ")) };
     Trouble::Away { what: what.to_owned(), at }
 }
@@ -139,6 +145,8 @@ mod tests {
             "no server answers: 127.0.0.1:1 (Connection refused (os error 111)), db:2"
         );
         assert_eq!(selection("whatever").to_string(), "no server answers");
+        let other = "Topology: { Type: ReplicaSetNoPrimary, Set Name: other, Servers: [  ] }";
+        assert!(selection(other).brief().contains("replicaSet="));
     }
 
     #[test]
