@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod close;
+mod history;
 pub mod server;
 #[cfg(test)]
 mod typescript;

@@ -22,8 +22,8 @@ use pulseboardd::clock::Clock;
 use pulseboardd::cluster::{ClaimSettings, Claimant, Link, LinkSettings};
 use pulseboardd::ingest::pipeline::Options;
 use pulseboardd::ingest::{
-    AppendError, Appended, Asked, Body, Claim, Claims, Dedupe, Durable, DurableHeld, EventLog,
-    Fingerprinter, Held, Ingest, Source,
+    AppendError, Appended, Asked, Body, Claim, Claims, Confirmed, Dedupe, Durable, DurableHeld,
+    EventLog, Fingerprinter, Held, Ingest, Source,
 };
 use pulseboardd::journal::{self, Hold, Journal, OsDisk};
 use pulseboardd::rate_limit::EventBudget;
@@ -102,7 +102,7 @@ async fn claims() {
                 let ids = ids(from);
                 let claims = claimant.claim(Arc::clone(&ids)).await.unwrap();
                 assert!(claims.iter().all(|claim| *claim == Claim::Ours));
-                assert!(claimant.confirm(ids).await.unwrap().is_empty());
+                assert_eq!(claimant.confirm(ids).await.unwrap(), Confirmed::default());
             }
         })
         .await;
@@ -167,8 +167,8 @@ impl Claims for Granted {
         Box::pin(std::future::ready(Ok(vec![Claim::Ours; ids.len()])))
     }
 
-    fn confirm(&self, _ids: Arc<[u128]>) -> Asked<Vec<u32>> {
-        Box::pin(std::future::ready(Ok(Vec::new())))
+    fn confirm(&self, _ids: Arc<[u128]>) -> Asked<Confirmed> {
+        Box::pin(std::future::ready(Ok(Confirmed::default())))
     }
 
     fn abandon(&self, _ids: Arc<[u128]>) {}
@@ -191,7 +191,8 @@ impl Held for Unseen {
         self: Box<Self>,
         _but: &'a [u32],
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        Box::pin(self.0.let_go())
+        self.0.release(false);
+        Box::pin(std::future::ready(()))
     }
 }
 

@@ -280,19 +280,19 @@ async fn get_events(State(stages): Shared, caller: From, uri: Uri) -> Response {
 }
 
 async fn get_export(State(stages): Shared, caller: From, request: Request<Body>) -> Response {
-    let asked = || {
-        let parameters = parameters(Id::ExportEvents, request.uri())?;
+    let (request, _) = request.into_parts();
+    let asked = parameters(Id::ExportEvents, &request.uri).and_then(|parameters| {
         let now_ms = stages.clock.now_ms();
         export::Asked::read(&parameters, now_ms, |text| {
             query::visible(stages.filter(text)?, &caller.grant)
         })
-    };
-    match asked() {
+    });
+    match asked {
         Ok(asked) => {
-            let gzip = accept::coding(request.headers(), "gzip");
+            let gzip = accept::coding(&request.headers, "gzip");
             let (journal, now_ms) = (&stages.journal, stages.clock.now_ms());
             let archive = stages.archive.as_ref();
-            stages.exports.answer((journal, archive), asked, request.method(), gzip, now_ms)
+            stages.exports.answer((journal, archive), asked, &request.method, gzip, now_ms).await
         }
         Err(problem) => problem.into_response(),
     }

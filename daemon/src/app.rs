@@ -77,6 +77,11 @@ pub fn check(loaded: &Loaded) -> Result<Option<String>, ConfigError> {
     Ok(keys::warning(loaded))
 }
 
+/// What else `--check-config` looks at: what a daemon that starts goes on without.
+pub fn check_files(loaded: &Loaded) -> Result<(), ConfigError> {
+    shared_store::check_files(loaded)
+}
+
 /// Runs the daemon until it is told to stop, or cannot go on.
 pub async fn run(loaded: Loaded) -> Result<(), StartError> {
     let clock = Clock::system();

@@ -31,7 +31,7 @@ use thiserror::Error;
 use crate::auth::Grant;
 use crate::rate_limit::{EventBudget, Exceeded, Standing};
 
-pub use claims::{Asked, Away, Claim, Claims};
+pub use claims::{Asked, Away, Claim, Claims, Confirmed};
 pub use dedupe::Dedupe;
 pub use fingerprint::Fingerprinter;
 pub use inflight::Share;
@@ -43,6 +43,12 @@ pub trait EventLog: Send + Sync {
     /// Takes a batch that is not empty, in order, without waiting for the disk; the answer
     /// resolves after the sync. What was taken is written whether or not anyone waits for it.
     fn append(&self, batch: EventBatch) -> Result<Durable, AppendError>;
+
+    /// The same for a batch whose ids nobody could be asked about: what readers have seen of it is
+    /// never decided about again.
+    fn append_unclaimed(&self, batch: EventBatch) -> Result<Durable, AppendError> {
+        self.append(batch)
+    }
 
     /// The same for a batch that no reader sees, once it is on disk, before it is let go.
     fn append_held(&self, batch: EventBatch) -> Result<DurableHeld, AppendError>;
@@ -56,9 +62,19 @@ pub trait Held: Send + Sync {
     /// Where it stands.
     fn appended(&self) -> Appended;
 
-    /// Lets readers see its events, but never those at these places. Resolves when they do.
+    /// Lets readers see its events, once they see what was written before, but never those at these
+    /// places. Resolves when that is sure; not only when they do.
     fn let_go<'a>(self: Box<Self>, but: &'a [u32])
     -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+    /// The same where some of them could not be asked about: what readers have seen of it is never
+    /// decided about again.
+    fn let_go_unclaimed<'a>(
+        self: Box<Self>,
+        but: &'a [u32],
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        self.let_go(but)
+    }
 }
 
 /// Resolves when a batch is on disk, or cannot be.

@@ -9,7 +9,7 @@
 //!
 //! Rooms: [`block`] is the byte layout, [`segment`] the files, [`writer`] the one thread that
 //! writes, [`keeper`] merges beside it, [`start`] and [`recovery`] open, [`reader`], [`forward`]
-//! and [`tail`] read, [`holds`] and [`tombstones`] say what they see, [`retention`] lets go,
+//! and [`tail`] read, [`holds`] and [`tombstones`] say what they see, [`seen`] how far they did, [`retention`] lets go,
 //! [`spool`] counts what waits for a store.
 
 mod block;
@@ -23,6 +23,7 @@ mod queue;
 mod reader;
 mod recovery;
 mod retention;
+mod seen;
 mod segment;
 mod spool;
 mod start;
@@ -201,8 +202,10 @@ pub struct Stats {
     pub sync_ns: u64,
     /// Whether the last attempt to get more disk failed for want of space.
     pub disk_full: bool,
-    /// Bytes of blocks that hold what no store has drained yet; 0 without a limit.
+    /// Bytes of what no store has drained yet, aggregates made of it included; 0 without a limit.
     pub waiting_bytes: u64,
+    /// Bytes of events no store has yet; 0 without a limit.
+    pub unstored_bytes: u64,
     /// How many such bytes there may be; `None` without a limit.
     pub waiting_bytes_max: Option<u64>,
     /// Whether it takes nothing until a store has drained some of it.
@@ -240,7 +243,19 @@ impl Journal {
             return Err(AppendError::SpoolFull);
         }
         let block = block::encode::encode(&batch, false);
-        shared.append(block, batch)
+        shared.append(block, batch, false)
+    }
+
+    /// The same for a batch that no start is to decide about again, once readers see it: they see
+    /// it no sooner than that is durable.
+    pub fn append_for_good(&self, batch: EventBatch) -> Result<Pending, AppendError> {
+        debug_assert!(!batch.is_empty(), "an append has at least one event");
+        let shared = &self.0.shared;
+        if shared.spool.is_full() {
+            return Err(AppendError::SpoolFull);
+        }
+        let block = block::encode::encode(&batch, false);
+        shared.append(block, batch, true)
     }
 
     /// The same for a batch that readers do not see, once it is durable, before its hold is let go.
@@ -328,9 +343,10 @@ impl Journal {
         retention::enforce(&self.0.shared, &*self.0.disk, now_ms, floor_seq)
     }
 
-    /// A store has all events below `seq`: what waits is counted anew. Some us for a thousand blocks.
-    pub fn drained(&self, seq: u64) {
-        self.0.shared.spool.drained(&self.0.shared.index, seq);
+    /// A store has all events below `stored_seq`, and needs nothing below `done_seq` any more: what
+    /// waits is counted anew. Some us for a thousand blocks.
+    pub fn drained(&self, stored_seq: u64, done_seq: u64) {
+        self.0.shared.spool.drained(&self.0.shared.index, stored_seq, done_seq);
     }
 
     /// Sets how many bytes may wait for a store from now on.
@@ -379,6 +395,7 @@ impl Journal {
             sync_ns: counters.sync_ns.load(Ordering::Relaxed),
             disk_full: counters.disk_full.load(Ordering::Relaxed),
             waiting_bytes: shared.spool.waiting(),
+            unstored_bytes: shared.spool.unstored(),
             waiting_bytes_max: shared.spool.bytes_max(),
             spool_full: shared.spool.is_full(),
             damaged_blocks: counters.damaged.load(Ordering::Relaxed),

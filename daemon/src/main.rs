@@ -34,6 +34,9 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     if action == Action::Check {
+        if let Err(error) = app::check_files(&loaded) {
+            return refuse(&error);
+        }
         return say(&checked(&loaded, warning.as_deref()));
     }
     logging::start(&loaded.config.log);

@@ -98,6 +98,18 @@ describe("several instances", () => {
     await close();
   });
 
+  test("whose way in keeps their figures back say so, and where to look", async () => {
+    mock.control({ nodes: THREE, notices: [] });
+    const { page, close } = await openPage(mock, "/", {
+      before: (each) => each.route("**/metrics", (route) => route.fulfill({ status: 404, body: "no" })),
+    });
+    await says(page, "live");
+    await page.keyboard.press("s");
+    const panel = page.getByRole("dialog", { name: "System" });
+    await panel.getByText(/cannot be read: .* \/metrics .* daemon's own address/).waitFor();
+    await close();
+  });
+
   for (const size of [
     { width: 1440, height: 900 },
     { width: 390, height: 844 },

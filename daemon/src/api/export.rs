@@ -135,8 +135,9 @@ impl Exports {
         EXPORTS_MAX - self.slots.available_permits()
     }
 
-    /// Answers a call; for HEAD with the headers alone.
-    pub fn answer(
+    /// Answers a call; for HEAD with the headers alone. A file begins when a shared store has answered
+    /// for it: one that cannot be asked is a refusal, not half a file.
+    pub async fn answer(
         &self,
         (journal, archive): (&Journal, Option<&Archive>),
         asked: Asked,
@@ -159,9 +160,15 @@ impl Exports {
         };
         let (from_ms, to_ms) = (asked.from_ms, asked.to_ms);
         let source = if let Some(archive) = archive {
-            match archive.export(&asked.filter, from_ms, to_ms) {
-                Ok(export) => Source::Store(Box::new(export)),
-                Err(error) => return stored::problem(&error).into_response(),
+            let (archive, filter) = (archive.clone(), asked.filter.clone());
+            let begin = move || archive.export(&filter, from_ms, to_ms)?.begun();
+            match tokio::task::spawn_blocking(begin).await {
+                Ok(Ok(export)) => Source::Store(Box::new(export)),
+                Ok(Err(error)) => return stored::problem(&error).into_response(),
+                Err(error) => {
+                    tracing::error!(%error, "an export could not be begun");
+                    return super::internal();
+                }
             }
         } else {
             let range = ScanRange { from_ms, to_ms, ..ScanRange::default() };

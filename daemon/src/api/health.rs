@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Stages;
 use crate::clock::Status as ClockStatus;
-use crate::cluster::{Cluster, Status};
+use crate::cluster::{Claimant, Cluster, Status};
 use crate::store::drain::{self, Drain};
 use crate::store::mongodb::{Mongo, State};
 
@@ -173,7 +173,11 @@ pub fn readiness(stages: &Stages) -> Readiness {
     };
     let cluster = match &stages.cluster {
         None => Check::ok("one instance"),
-        Some(cluster) => cluster.status().into(),
+        Some(cluster) => {
+            let status = cluster.status();
+            let trouble = || stages.claims.as_ref().and_then(Claimant::trouble);
+            if status.is_ok { trouble().unwrap_or(status) } else { status }.into()
+        }
     };
     let against_others = stages.cluster.as_ref().and_then(Cluster::clock_status);
     let clock = match (stages.clock.status(), against_others) {

@@ -15,6 +15,8 @@ use crate::journal::{Journal, ScanRange, Unseen};
 /// Events of an earlier process that are claimed once more, in case it could not: at most these
 /// newest ones.
 const EARLIER_EVENTS: u64 = 1_000_000;
+/// As many of the newest are claimed once more in any case: half a second of Redis's time.
+const NEWEST_EVENTS: u64 = 65_536;
 
 /// Begins to claim.
 pub(super) fn open(cluster: &Cluster, node: &Node, config: &Config, clock: &Clock) -> Claimant {
@@ -37,7 +39,8 @@ pub(super) struct Again {
 /// reader. Readers had seen everything below `seen_seq`, and counted up to `applied_seq` for good.
 pub(super) fn again(journal: &Journal, seen_seq: u64, applied_seq: u64) -> Again {
     let end_seq = journal.next_seq();
-    let since_seq = (applied_seq + 1).max(end_seq.saturating_sub(EARLIER_EVENTS));
+    let uncounted_seq = (applied_seq + 1).max(end_seq.saturating_sub(EARLIER_EVENTS));
+    let since_seq = uncounted_seq.min(end_seq.saturating_sub(NEWEST_EVENTS)).max(1);
     let left = journal.unseen_from(seen_seq.max(applied_seq + 1)).map(|unseen| {
         let left: Box<dyn Undecided> = Box::new(Left { unseen, journal: journal.clone() });
         left
@@ -71,6 +74,10 @@ impl Undecided for Left {
 
     fn let_go_below(&mut self, seq: u64) {
         self.unseen.let_go_below(seq);
+    }
+
+    fn let_go_for_good(self: Box<Self>) {
+        self.unseen.let_go_for_good();
     }
 
     fn end_seq(&self) -> u64 {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::StartError;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Loaded, StoreKind};
-use crate::store::mongodb::{Mongo, Settings, State};
+use crate::store::mongodb::{Mongo, Settings, SettingsError, State};
 
 /// How long `--setup-store` tries.
 const TRIED_FOR: Duration = Duration::from_secs(30);
@@ -19,6 +19,13 @@ pub(super) fn settings(loaded: &Loaded) -> Result<Option<Settings>, ConfigError>
         StoreKind::Embedded => Ok(None),
         StoreKind::Mongodb => mongodb(loaded).map(Some),
     }
+}
+
+/// Whether the files that the settings name are there.
+pub(super) fn check_files(loaded: &Loaded) -> Result<(), ConfigError> {
+    let Some(settings) = settings(loaded)? else { return Ok(()) };
+    let missing = |error: SettingsError| loaded.refusal(settings.key, error.to_string());
+    settings.check_files().map_err(missing)
 }
 
 fn mongodb(loaded: &Loaded) -> Result<Settings, ConfigError> {

@@ -29,11 +29,11 @@ pub(super) struct Log(pub Journal);
 
 impl EventLog for Log {
     fn append(&self, batch: EventBatch) -> Result<Durable, ingest::AppendError> {
-        let pending = self.0.append(batch).map_err(append_error)?;
-        Ok(Box::pin(async move {
-            let appended = pending.await.map_err(append_error)?;
-            Ok(Appended { first_seq: appended.first_seq, count: appended.count })
-        }))
+        Ok(durable(self.0.append(batch).map_err(append_error)?))
+    }
+
+    fn append_unclaimed(&self, batch: EventBatch) -> Result<Durable, ingest::AppendError> {
+        Ok(durable(self.0.append_for_good(batch).map_err(append_error)?))
     }
 
     fn append_held(&self, batch: EventBatch) -> Result<DurableHeld, ingest::AppendError> {
@@ -44,6 +44,13 @@ impl EventLog for Log {
             Ok(Box::new(Unconfirmed { hold, journal }) as Box<dyn Held>)
         }))
     }
+}
+
+fn durable(pending: journal::Pending) -> Durable {
+    Box::pin(async move {
+        let appended = pending.await.map_err(append_error)?;
+        Ok(Appended { first_seq: appended.first_seq, count: appended.count })
+    })
 }
 
 /// The shared store's seconds as the aggregator sees them.
@@ -83,19 +90,43 @@ impl Held for Unconfirmed {
         self: Box<Self>,
         but: &'a [u32],
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        let Self { hold, journal } = *self;
-        Box::pin(async move {
-            if !but.is_empty() {
-                let first_seq = hold.first_seq();
-                let seqs: Vec<u64> =
-                    but.iter().map(|place| first_seq + u64::from(*place)).collect();
-                let written = tokio::task::spawn_blocking(move || journal.tombstone(&seqs)).await;
-                if let Ok(Err(error)) = written {
-                    tracing::error!(%error, "events that another instance took stay in the journal");
-                }
+        self.release(but, false)
+    }
+
+    fn let_go_unclaimed<'a>(
+        self: Box<Self>,
+        but: &'a [u32],
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        self.release(but, true)
+    }
+}
+
+impl Unconfirmed {
+    /// Nobody waits until readers see them: that depends on what others wrote before.
+    fn release<'a>(
+        self: Box<Self>,
+        but: &'a [u32],
+        for_good: bool,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        if but.is_empty() {
+            self.hold.release(for_good);
+            return Box::pin(std::future::ready(()));
+        }
+        Box::pin(async move { self.hide(but).await.release(for_good) })
+    }
+
+    /// Has readers pass over the events at these places.
+    async fn hide(self, places: &[u32]) -> Hold {
+        let Self { hold, journal } = self;
+        if !places.is_empty() {
+            let first_seq = hold.first_seq();
+            let seqs: Vec<u64> = places.iter().map(|place| first_seq + u64::from(*place)).collect();
+            let written = tokio::task::spawn_blocking(move || journal.tombstone(&seqs)).await;
+            if let Ok(Err(error)) = written {
+                tracing::error!(%error, "events that another instance took stay in the journal");
             }
-            hold.let_go().await;
-        })
+        }
+        hold
     }
 }
 

@@ -27,8 +27,9 @@ use pulseboard::limits;
 use tokio::sync::Notify;
 
 use super::link::Link;
+use super::status::Status;
 use crate::clock::Clock;
-use crate::ingest::{Asked, Away, Claim, Claims, Fingerprinter};
+use crate::ingest::{Asked, Away, Claim, Claims, Confirmed, Fingerprinter};
 
 pub use again::{Stored, Undecided};
 
@@ -39,6 +40,9 @@ use rounds::{Kind, Queue, Verdict};
 /// How long an id stays pending: longer than any instance takes from claim to confirmation, unless
 /// it stands still.
 const PENDING_MS: u64 = 30_000;
+
+/// How long it is said that ids were not claimed, after the last one that was not.
+const TROUBLED_FOR: Duration = Duration::from_secs(3);
 
 /// What a claimant is told at start.
 #[derive(Clone, Debug)]
@@ -67,6 +71,8 @@ struct Inner {
     /// There are ranges, or there is somebody to ask again.
     again: Notify,
     counts: Counts,
+    /// What Redis last said in the place of an answer, and when.
+    trouble: Mutex<Option<(Duration, String)>>,
 }
 
 /// Bytes of an owner, and how many of them tell instances apart.
@@ -141,6 +147,7 @@ impl Claimant {
             ranges: Mutex::default(),
             again: Notify::new(),
             counts: Counts::default(),
+            trouble: Mutex::default(),
         }));
         claimant.start_rounds();
         tokio::spawn(secret::keep(claimant.clone()));
@@ -150,6 +157,22 @@ impl Claimant {
     /// Whether ids are claimed right now.
     pub fn is_up(&self) -> bool {
         self.0.link.is_up() && self.0.key.load().is_some()
+    }
+
+    /// What keeps ids from being claimed although Redis is reached: one server of several is
+    /// away, or it refuses.
+    pub fn trouble(&self) -> Option<Status> {
+        let trouble = self.0.trouble.lock();
+        let (at, why) = trouble.as_ref()?;
+        let is_new = self.0.clock.elapsed().saturating_sub(*at) < TROUBLED_FOR;
+        is_new.then(|| {
+            let setting = self.0.link.setting();
+            let detail = format!(
+                "{setting}: Redis, or one server of it, does not take claims on ids: {why}; events \
+                 whose ids it keeps are taken without asking whether another instance has them"
+            );
+            Status::bad("ids not claimed", detail)
+        })
     }
 
     /// Figures as of now.
@@ -183,18 +206,21 @@ impl Claimant {
             return Err(Away);
         };
         let mut claims = vec![Claim::Ours; ids.len()];
-        let (mut pending, mut taken) = (0, 0);
+        let (mut pending, mut taken, mut away) = (0, 0, 0);
         for (place, verdict) in verdicts {
-            claims[place as usize] = match verdict {
-                Verdict::Pending => Claim::Pending,
-                Verdict::Taken => Claim::Taken,
+            let (claim, outcome) = match verdict {
+                Verdict::Pending => (Claim::Pending, &mut pending),
+                Verdict::Taken => (Claim::Taken, &mut taken),
+                Verdict::Away => (Claim::Ours, &mut away),
             };
-            match verdict {
-                Verdict::Pending => pending += 1,
-                Verdict::Taken => taken += 1,
-            }
+            claims[place as usize] = claim;
+            *outcome += 1;
         }
-        counts.ours.fetch_add(count - pending - taken, Ordering::Relaxed);
+        counts.away.fetch_add(away, Ordering::Relaxed);
+        if away == count {
+            return Err(Away);
+        }
+        counts.ours.fetch_add(count - pending - taken - away, Ordering::Relaxed);
         counts.pending.fetch_add(pending, Ordering::Relaxed);
         counts.taken.fetch_add(taken, Ordering::Relaxed);
         Ok(claims)
@@ -202,12 +228,15 @@ impl Claimant {
 
     /// Confirms. Whoever is first has an id; who only claimed it meanwhile is told at its own
     /// confirmation.
-    async fn confirm_all(self, ids: Arc<[u128]>) -> Result<Vec<u32>, Away> {
-        let others = self.ask(Kind::Confirm, ids).await?;
+    async fn confirm_all(self, ids: Arc<[u128]>) -> Result<Confirmed, Away> {
+        let mut others = self.ask(Kind::Confirm, ids).await?;
+        let asked = others.len();
+        others.retain(|(_, verdict)| *verdict != Verdict::Away);
+        let some_unasked = others.len() < asked;
         let mut taken: Vec<u32> = others.into_iter().map(|(place, _)| place).collect();
         taken.sort_unstable();
         self.0.counts.lost.fetch_add(taken.len() as u64, Ordering::Relaxed);
-        Ok(taken)
+        Ok(Confirmed { taken, some_unasked })
     }
 }
 
@@ -221,7 +250,7 @@ impl Claims for Claimant {
         Box::pin(self.clone().claim_all(ids))
     }
 
-    fn confirm(&self, ids: Arc<[u128]>) -> Asked<Vec<u32>> {
+    fn confirm(&self, ids: Arc<[u128]>) -> Asked<Confirmed> {
         Box::pin(self.clone().confirm_all(ids))
     }
 

@@ -207,12 +207,9 @@ impl Connection {
                     let mut connection = connection.clone();
                     async move { connection.req_packed_command(command).await?.extract_error() }
                 });
-                let mut answers = futures_util::future::join_all(asked).await;
-                // Nothing went through: it is not one node that is away.
-                if !answers.is_empty() && answers.iter().all(|a| a.as_ref().is_err_and(is_away)) {
-                    return Err(answers.swap_remove(0).expect_err("all of them are errors"));
-                }
-                Ok(answers)
+                // Where none gets through it may still be one node that is away, with the keys of
+                // all of them: whether that is the way to Redis, the link finds out by itself.
+                Ok(futures_util::future::join_all(asked).await)
             }
         }
     }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use redis::{Cmd, RedisResult, Value, cmd};
+use redis::{Cmd, RedisError, RedisResult, Value, cmd};
 use thiserror::Error;
 use tokio::sync::{Notify, watch};
 
@@ -318,6 +318,12 @@ impl Link {
 
     pub(super) fn stopping(&self) -> watch::Receiver<bool> {
         self.0.stop.subscribe()
+    }
+
+    /// An error of an answer, as an operator reads it.
+    pub(super) fn words(&self, error: &RedisError) -> String {
+        let (Problem::Down(why) | Problem::Refused(why)) = self.0.reach.problem(error);
+        why
     }
 
     /// The setting to name in what is said about Redis.

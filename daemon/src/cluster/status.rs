@@ -30,7 +30,7 @@ impl Status {
         Self { is_ok: true, brief: String::new(), detail }
     }
 
-    fn bad(brief: impl Into<String>, detail: String) -> Self {
+    pub(super) fn bad(brief: impl Into<String>, detail: String) -> Self {
         Self { is_ok: false, brief: brief.into(), detail }
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Waiting {
     pub(super) batch: EventBatch,
     pub(super) fingerprints: Vec<u128>,
     /// What each is claimed as; [`UNCLAIMED`] where there is no need.
-    pub(super) ids: Vec<u128>,
+    pub(super) ids: Arc<[u128]>,
     /// The row of each in its departure.
     pub(super) rows: Vec<u32>,
     pub(super) flight: Flight,
@@ -68,7 +68,7 @@ impl Boarding {
         let answer = if waiting.ids.iter().all(|id| *id == UNCLAIMED) {
             None
         } else {
-            Some(waiting.claims.claim(waiting.ids.as_slice().into()).await)
+            Some(waiting.claims.claim(Arc::clone(&waiting.ids)).await)
         };
         let Some(mut waiting) = self.0.take() else { return Ok(Boarded::default()) };
         let (how, boarded) = match answer {
@@ -91,7 +91,7 @@ impl Drop for Boarding {
     fn drop(&mut self) {
         let Some(waiting) = self.0.take() else { return };
         waiting.dedupe.release(&waiting.fingerprints, waiting.arrival_ms);
-        waiting.claims.abandon(waiting.ids.into());
+        waiting.claims.abandon(waiting.ids);
         waiting.flight.fail();
     }
 }
@@ -122,7 +122,8 @@ impl Waiting {
         let ours = |place: usize| claim(place) == Claim::Ours;
         self.batch.retain(ours);
         keep(&mut self.fingerprints, ours);
-        keep(&mut self.ids, ours);
+        let kept = self.ids.iter().enumerate().filter(|(place, _)| ours(*place));
+        self.ids = kept.map(|(_, id)| *id).collect();
         keep(&mut self.rows, ours);
         boarded
     }
@@ -134,12 +135,12 @@ impl Waiting {
         mut boarded: Boarded,
     ) -> Result<Boarded, IngestError> {
         let Self { batch, fingerprints, ids, rows, flight, dedupe, claims, arrival_ms } = self;
-        let ids: Arc<[u128]> = ids.into();
         let added = count(&batch);
         let way = match how {
             How::Plain => log.append(batch).map(Way::Plain),
             How::Unclaimed => {
-                log.append(batch).map(|durable| Way::Unclaimed(durable, Arc::clone(&claims)))
+                let appended = log.append_unclaimed(batch);
+                appended.map(|durable| Way::Unclaimed(durable, Arc::clone(&claims)))
             }
             How::Held => log
                 .append_held(batch)

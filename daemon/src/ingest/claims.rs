@@ -23,9 +23,8 @@ pub trait Claims: Send + Sync + fmt::Debug {
     /// there. [`UNCLAIMED`] is ours without being asked for, here and below.
     fn claim(&self, ids: Arc<[u128]>) -> Asked<Vec<Claim>>;
 
-    /// Claims ids of durable events for the whole horizon. Answers which of them, by place, were
-    /// taken elsewhere meanwhile: this instance must not count them.
-    fn confirm(&self, ids: Arc<[u128]>) -> Asked<Vec<u32>>;
+    /// Claims ids of durable events for the whole horizon.
+    fn confirm(&self, ids: Arc<[u128]>) -> Asked<Confirmed>;
 
     /// Gives up what was claimed and not confirmed: its events were not written.
     fn abandon(&self, ids: Arc<[u128]>);
@@ -42,10 +41,19 @@ pub type Asked<T> = Pin<Box<dyn Future<Output = Result<T, Away>> + Send>>;
 #[error("ids cannot be claimed right now")]
 pub struct Away;
 
+/// What became of confirmations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Confirmed {
+    /// Which of them, by place, were taken elsewhere meanwhile: this instance must not count them.
+    pub taken: Vec<u32>,
+    /// Whether nobody could be asked about some of the others.
+    pub some_unasked: bool,
+}
+
 /// What became of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// It is ours, for a while.
+    /// It is ours, for a while; or nobody could be asked about this one.
     Ours,
     /// Another instance is taking an event of this id just now: try again in a second.
     Pending,

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::claims::Claims;
+use super::claims::{Claims, Confirmed};
 use super::dedupe::Dedupe;
 use super::flights::Flight;
 use super::{AppendError, Durable, DurableHeld};
@@ -77,13 +77,17 @@ impl Way {
                         return Err(error);
                     }
                 };
-                let taken = claims.confirm(ids).await.unwrap_or_else(|_| {
+                let confirmed = claims.confirm(ids).await;
+                let Confirmed { taken, some_unasked } =
+                    confirmed.unwrap_or(Confirmed { taken: Vec::new(), some_unasked: true });
+                if some_unasked {
                     let appended = held.appended();
                     let end_seq = appended.first_seq + u64::from(appended.count);
+                    held.let_go_unclaimed(&taken).await;
                     claims.unconfirmed(appended.first_seq, end_seq);
-                    Vec::new()
-                });
-                held.let_go(&taken).await;
+                } else {
+                    held.let_go(&taken).await;
+                }
                 Ok(taken)
             }
         }

@@ -444,7 +444,7 @@ impl Unsure {
 
 /// What the new events of a batch are claimed as. `rows` are their rows, `made` those with an id
 /// of our own, both ascending.
-fn claim_ids(claims: &dyn Claims, batch: &EventBatch, rows: &[u32], made: &[u32]) -> Vec<u128> {
+fn claim_ids(claims: &dyn Claims, batch: &EventBatch, rows: &[u32], made: &[u32]) -> Arc<[u128]> {
     // Without a key nobody can be asked, and any id will do to find that out.
     let key = claims.key();
     let id = |(event, row): (EventRef<'_>, &u32)| match &key {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pulseboard::event::EventBatch;
 
 use super::queue::Shared;
-use super::reader::{ScanRange, first_run, load, part};
+use super::reader::{ScanRange, first_run, load_in_time, part};
 
 /// Batches of stored events, the oldest stored first; made by [`super::Journal::forward`].
 ///
@@ -66,7 +66,7 @@ impl Iterator for Forward {
             if !self.range.may_match(found.timestamp_ms(), found.arrival_ms()) {
                 continue;
             }
-            match load(&self.shared, &found) {
+            match load_in_time(&self.shared, &found) {
                 Some(batch) => {
                     if let Some(part) = part(found.first_seq(), batch, &(from..=to - 1)) {
                         return Some(part);

@@ -13,7 +13,8 @@ use parking_lot::{Condvar, Mutex};
 use pulseboard::event::EventBatch;
 use tokio::sync::oneshot;
 
-use super::holds::Holds;
+use super::holds::{Holds, LetGo};
+use super::queue::Sight;
 
 /// Batches taken in one go: one lock for many small ones.
 const TAKE: usize = 64;
@@ -33,6 +34,11 @@ struct Ring {
     /// Sequence after the last event readers may see: the watermark.
     end_seq: u64,
     holds: Holds,
+    /// Until there is a reader or an append: the sequence that readers of earlier processes saw
+    /// up to.
+    seen_before: Option<u64>,
+    /// Whether anything was ever held.
+    has_held: bool,
     /// How often the watermark moved without a word to those who wait.
     unheard: u32,
     closed: bool,
@@ -59,13 +65,15 @@ pub(super) enum Offer {
 }
 
 impl Handoff {
-    pub(super) fn new(end_seq: u64, bytes_max: usize) -> Self {
+    pub(super) fn new(end_seq: u64, seen_seq: u64, bytes_max: usize) -> Self {
         let ring = Ring {
             batches: VecDeque::new(),
             bytes: 0,
             durable_seq: end_seq,
             end_seq,
             holds: Holds::default(),
+            seen_before: Some(seen_seq),
+            has_held: false,
             unheard: 0,
             closed: false,
             readers: Vec::new(),
@@ -73,13 +81,20 @@ impl Handoff {
         Self { ring: Mutex::new(ring), news: Condvar::new(), bytes_max }
     }
 
-    /// Adds batches that became durable, in order, and whether each is held.
-    pub(super) fn push(&self, batches: impl Iterator<Item = (Numbered, bool)>, durable_seq: u64) {
+    /// Adds batches that became durable, in order, and when readers see each.
+    pub(super) fn push(&self, batches: impl Iterator<Item = (Numbered, Sight)>, durable_seq: u64) {
         let mut ring = self.ring.lock();
         let ring = &mut *ring;
-        for ((first_seq, batch), held) in batches {
-            if held {
-                ring.holds.add(first_seq, first_seq + batch.len() as u64);
+        for ((first_seq, batch), sight) in batches {
+            let end_seq = first_seq + batch.len() as u64;
+            ring.seen_before = None;
+            match sight {
+                Sight::AtOnce => {}
+                Sight::ForGood => ring.holds.add_for_good(first_seq, end_seq),
+                Sight::Held => {
+                    ring.has_held = true;
+                    ring.holds.add(first_seq, end_seq);
+                }
             }
             ring.bytes += batch.heap_bytes();
             ring.batches.push_back((first_seq, batch));
@@ -108,18 +123,25 @@ impl Handoff {
     pub(super) fn hold_back(&self, from_seq: u64) -> Option<u64> {
         let mut ring = self.ring.lock();
         let durable_seq = ring.durable_seq;
+        ring.seen_before = None;
         if from_seq >= durable_seq || ring.end_seq != durable_seq {
             return None;
         }
         ring.holds.add(from_seq, durable_seq);
-        ring.end_seq = from_seq;
+        (ring.end_seq, ring.has_held) = (from_seq, true);
         Some(durable_seq)
     }
 
-    /// Lets the held append that begins at `first_seq` go; see [`Holds::let_go`].
-    pub(super) fn let_go(&self, first_seq: u64) -> Option<oneshot::Receiver<()>> {
+    /// Lets the held append that begins at `first_seq` go; see [`Holds::let_go`]. Says too
+    /// whether something waits for the seen mark.
+    pub(super) fn let_go(
+        &self,
+        first_seq: u64,
+        how: LetGo,
+    ) -> (Option<oneshot::Receiver<()>>, bool) {
         let mut ring = self.ring.lock();
-        let passed = ring.holds.let_go(first_seq);
+        let passed = ring.holds.let_go(first_seq, how);
+        let waits = ring.holds.to_note(ring.durable_seq).is_some();
         let (news, closed) = (ring.see(), ring.closed);
         // What goes one by one wakes readers now and then: the rest follows in a moment.
         ring.unheard = if news { ring.unheard + 1 } else { ring.unheard };
@@ -131,13 +153,44 @@ impl Handoff {
         if news {
             self.news.notify_all();
         }
-        passed.filter(|_| !closed)
+        (passed.filter(|_| !closed), waits)
     }
 
     /// Lets a part of what is held go; see [`Holds::let_go_below`].
     pub(super) fn let_go_below(&self, first_seq: u64, seq: u64) {
         let mut ring = self.ring.lock();
         ring.holds.let_go_below(first_seq, seq);
+        let news = ring.see();
+        drop(ring);
+        if news {
+            self.news.notify_all();
+        }
+    }
+
+    /// The sequence that readers see up to, or those of the process before did while there is none
+    /// yet; and whether what is written next is seen by them as soon as it is durable.
+    pub(super) fn seen(&self) -> (u64, bool) {
+        let ring = self.ring.lock();
+        match ring.seen_before {
+            Some(seen_seq) => (seen_seq.min(ring.end_seq), false),
+            None => (ring.end_seq, ring.holds.is_empty()),
+        }
+    }
+
+    /// What the seen mark should say, where something waits for it, or where, `at_leisure`, it is
+    /// behind: `known_seq` is what a start would know without. Nothing in a journal that holds
+    /// nothing back.
+    pub(super) fn to_note(&self, known_seq: u64, at_leisure: bool) -> Option<u64> {
+        let ring = self.ring.lock();
+        let behind = at_leisure && ring.has_held && ring.seen_before.is_none();
+        let behind = (behind && ring.end_seq > known_seq).then_some(ring.end_seq);
+        ring.holds.to_note(ring.durable_seq).or(behind)
+    }
+
+    /// The seen mark says so.
+    pub(super) fn noted(&self, seq: u64) {
+        let mut ring = self.ring.lock();
+        ring.holds.noted(seq);
         let news = ring.see();
         drop(ring);
         if news {
@@ -156,7 +209,9 @@ impl Handoff {
 
     /// Lets batches stay until the reader at this position has passed them.
     pub(super) fn register(&self, position: &Arc<AtomicU64>) {
-        self.ring.lock().readers.push(Arc::downgrade(position));
+        let mut ring = self.ring.lock();
+        ring.seen_before = None;
+        ring.readers.push(Arc::downgrade(position));
     }
 
     /// Waits until there is something at `seq` or after it.

@@ -248,14 +248,22 @@ impl Index {
         self.before(u64::MAX).map(|found| found.end_seq())
     }
 
-    /// Bytes of everything that holds `seq` or a sequence after it.
-    pub(super) fn bytes_from(&self, seq: u64) -> u64 {
-        let covering = self.blocks.range(..seq).next_back();
-        let covering = covering.filter(|(first, at)| **first + u64::from(at.count) > seq);
-        let blocks = covering.into_iter().chain(self.blocks.range(seq..));
-        let from = self.in_head.partition_point(|batch| batch.end_seq() <= seq);
-        let in_head = self.in_head.range(from..).map(|batch| u64::from(batch.bytes));
-        blocks.map(|(_, at)| u64::from(at.len)).sum::<u64>() + in_head.sum::<u64>()
+    /// Bytes of everything between two sequences: of what has more than these, their share.
+    pub(super) fn bytes_in(&self, from: u64, to: u64) -> u64 {
+        if from >= to {
+            return 0;
+        }
+        let share = |(first, end): (u64, u64), bytes: u32| {
+            let inside = end.min(to).saturating_sub(first.max(from));
+            u64::from(bytes) * inside / (end - first).max(1)
+        };
+        let covering = self.blocks.range(..from).next_back();
+        let blocks = covering.into_iter().chain(self.blocks.range(from..to));
+        let blocks = blocks.map(|(first, at)| share((*first, first + u64::from(at.count)), at.len));
+        let start = self.in_head.partition_point(|batch| batch.end_seq() <= from);
+        let in_head = self.in_head.range(start..).take_while(|batch| batch.first_seq < to);
+        let in_head = in_head.map(|batch| share((batch.first_seq, batch.end_seq()), batch.bytes));
+        blocks.sum::<u64>() + in_head.sum::<u64>()
     }
 
     /// The earliest arrival in the oldest thing held, Unix ms.

@@ -19,7 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::block::encode::Encoded;
 use super::handoff::Handoff;
-use super::holds::Hold;
+use super::holds::{Hold, LetGo};
 use super::index::Index;
 use super::segment::BlockFile;
 use super::spool::Spool;
@@ -108,12 +108,22 @@ fn held(answer: Result<Answer, oneshot::error::RecvError>) -> Result<Hold, Appen
     hold.ok_or(AppendError::Failed)
 }
 
+/// When readers see a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// As soon as it is durable.
+    AtOnce,
+    /// As soon as it is durable that they do.
+    ForGood,
+    /// When it is let go.
+    Held,
+}
+
 /// A batch to be written.
 pub(super) struct Append {
     pub(super) block: Encoded,
     pub(super) batch: Arc<EventBatch>,
-    /// Whether readers do not see it before it is let go.
-    pub(super) held: bool,
+    pub(super) sight: Sight,
     reply: oneshot::Sender<Answer>,
     cost: u64,
 }
@@ -129,6 +139,8 @@ pub(super) struct Merged {
 struct Queue {
     appends: VecDeque<Append>,
     merged: VecDeque<Merged>,
+    /// Somebody waits for the seen mark.
+    noting: bool,
     closing: bool,
     gone: bool,
 }
@@ -186,10 +198,10 @@ impl Shared {
         options: Options,
         clock: Clock,
         index: Index,
-        next_seq: u64,
+        (next_seq, seen_seq): (u64, u64),
         trim_mark: BlockFile,
     ) -> Self {
-        let handoff = Handoff::new(next_seq, options.handoff_bytes);
+        let handoff = Handoff::new(next_seq, seen_seq, options.handoff_bytes);
         let spool = Spool::new(options.spool_bytes);
         Self {
             spool,
@@ -206,9 +218,15 @@ impl Shared {
         }
     }
 
-    /// Queues a batch for the writer.
-    pub(super) fn append(&self, block: Encoded, batch: EventBatch) -> Result<Pending, AppendError> {
-        self.queue(block, batch, false).map(Pending)
+    /// Queues a batch for the writer; one that is seen for good, if so wanted.
+    pub(super) fn append(
+        &self,
+        block: Encoded,
+        batch: EventBatch,
+        for_good: bool,
+    ) -> Result<Pending, AppendError> {
+        let sight = if for_good { Sight::ForGood } else { Sight::AtOnce };
+        self.queue(block, batch, sight).map(Pending)
     }
 
     /// The same for a batch that is held once it is durable.
@@ -217,14 +235,14 @@ impl Shared {
         block: Encoded,
         batch: EventBatch,
     ) -> Result<PendingHold, AppendError> {
-        self.queue(block, batch, true).map(PendingHold)
+        self.queue(block, batch, Sight::Held).map(PendingHold)
     }
 
     fn queue(
         &self,
         block: Encoded,
         batch: EventBatch,
-        held: bool,
+        sight: Sight,
     ) -> Result<oneshot::Receiver<Answer>, AppendError> {
         let cost = (block.bytes.len() + batch.heap_bytes()) as u64;
         let before = self.counters.inflight.fetch_add(cost, Ordering::Relaxed);
@@ -233,7 +251,7 @@ impl Shared {
             return Err(AppendError::Busy);
         }
         let (reply, answer) = oneshot::channel();
-        let append = Append { block, batch: Arc::new(batch), held, reply, cost };
+        let append = Append { block, batch: Arc::new(batch), sight, reply, cost };
         let mut queue = self.queue.lock();
         if queue.closing || queue.gone {
             drop(queue);
@@ -251,7 +269,8 @@ impl Shared {
     pub(super) fn acknowledge(self: &Arc<Self>, append: Append, appended: Appended) {
         self.counters.inflight.fetch_sub(append.cost, Ordering::Relaxed);
         let end_seq = appended.first_seq + u64::from(appended.count);
-        let hold = append.held.then(|| Hold::new(self, appended.first_seq, end_seq));
+        let held = append.sight == Sight::Held;
+        let hold = held.then(|| Hold::new(self, appended.first_seq, end_seq));
         // Nobody listens any more when a request was given up; the batch is kept all the same.
         let _ = append.reply.send(Ok((appended, hold)));
     }
@@ -267,6 +286,21 @@ impl Shared {
         self.arrived.notify_one();
     }
 
+    /// Lets a held append go; see [`Handoff::let_go`].
+    pub(super) fn let_go(&self, first_seq: u64, how: LetGo) -> Option<oneshot::Receiver<()>> {
+        let (passed, waits) = self.handoff.let_go(first_seq, how);
+        if waits {
+            self.note();
+        }
+        passed
+    }
+
+    /// Has the writer put the seen mark where it is waited for.
+    fn note(&self) {
+        self.queue.lock().noting = true;
+        self.arrived.notify_one();
+    }
+
     /// The writer begins a round.
     pub(super) fn beat(&self) {
         self.counters.beat_ms.store(self.clock.elapsed().as_millis() as u64, Ordering::Relaxed);
@@ -276,9 +310,10 @@ impl Shared {
     pub(super) fn take(&self, timeout: Duration) -> Work {
         let mut queue = self.queue.lock();
         let nothing = |queue: &mut Queue| {
-            queue.appends.is_empty() && queue.merged.is_empty() && !queue.closing
+            queue.appends.is_empty() && queue.merged.is_empty() && !queue.closing && !queue.noting
         };
         self.arrived.wait_while_for(&mut queue, nothing, timeout);
+        queue.noting = false;
         let mut bytes = 0;
         let fits = |append: &&Append| {
             let first = bytes == 0;

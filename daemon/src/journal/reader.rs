@@ -8,6 +8,7 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use pulseboard::event::EventBatch;
 use thiserror::Error;
@@ -17,6 +18,12 @@ use super::block::decode::Body;
 use super::block::{Damage, HEADER_BYTES, Header};
 use super::index::{BlockAt, Found};
 use super::queue::Shared;
+
+/// How long a read that the disk refuses is tried again before its block counts as damaged: a disk
+/// behind a network or a cable may be back.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+/// How soon.
+pub(super) const READ_AGAIN: Duration = Duration::from_millis(50);
 
 /// Why something could not be read.
 #[derive(Debug, Error)]
@@ -48,17 +55,45 @@ pub(super) fn read_block(at: &BlockAt) -> Result<(Header, EventBatch), ReadError
     Ok((header, batch))
 }
 
-/// Reads what was found; a damaged block is reported, and `None`.
-pub(super) fn load(shared: &Shared, found: &Found) -> Option<Arc<EventBatch>> {
+/// Reads what was found.
+pub(super) fn load(found: &Found) -> Result<Arc<EventBatch>, ReadError> {
     match found {
-        Found::Memory(in_head) => Some(Arc::clone(&in_head.batch)),
-        Found::File(first_seq, at) => match read_block(at) {
-            Ok((header, batch)) if header.first_seq == *first_seq => Some(Arc::new(batch)),
-            _ => {
-                report(shared, at, Some(*first_seq));
-                None
+        Found::Memory(in_head) => Ok(Arc::clone(&in_head.batch)),
+        Found::File(first_seq, at) => {
+            let (header, batch) = read_block(at)?;
+            if header.first_seq != *first_seq {
+                return Err(Damage::Header.into());
             }
-        },
+            Ok(Arc::new(batch))
+        }
+    }
+}
+
+/// The same; what is damaged, and what the disk does not give for [`PATIENCE`], is reported, and
+/// `None`.
+pub(super) fn load_in_time(shared: &Shared, found: &Found) -> Option<Arc<EventBatch>> {
+    let began = shared.clock.elapsed();
+    loop {
+        match load(found) {
+            Ok(batch) => return Some(batch),
+            Err(ReadError::Io(_)) if shared.clock.elapsed() < began + PATIENCE => {
+                std::thread::sleep(READ_AGAIN);
+            }
+            Err(error) => {
+                give_up(shared, found, &error);
+                return None;
+            }
+        }
+    }
+}
+
+/// Reports what cannot be read.
+pub(super) fn give_up(shared: &Shared, found: &Found, error: &ReadError) {
+    if let Found::File(first_seq, at) = found {
+        if let ReadError::Io(error) = error {
+            tracing::error!(first_seq, events = at.count, "the disk does not give events: {error}");
+        }
+        report(shared, at, Some(*first_seq));
     }
 }
 
@@ -253,7 +288,7 @@ impl Iterator for Scan {
             let Some((from, to)) = run else { continue };
             let wanted = from..=to - 1;
             if self.range.may_match(found.timestamp_ms(), found.arrival_ms())
-                && let Some(batch) = load(&self.shared, &found)
+                && let Some(batch) = load_in_time(&self.shared, &found)
                 && let Some(part) = part(found.first_seq(), batch, &wanted)
             {
                 return Some(part);

@@ -59,6 +59,8 @@ pub(super) struct Recovered {
     pub(super) claimed_to: u64,
     /// The mark retention left.
     pub(super) trim_mark: Option<BlockFile>,
+    /// The mark of what readers saw.
+    pub(super) seen_mark: Option<BlockFile>,
     /// Highest number a segment file has, sound or not.
     pub(super) last_number: u64,
 }
@@ -82,9 +84,13 @@ pub(super) fn recover(disk: &dyn Disk, options: &Options) -> Result<Recovered, O
         heads: Vec::new(),
         claimed_to: 0,
         trim_mark: None,
+        seen_mark: files.seen.into_iter().next(),
         last_number: files.last_number,
     };
     recovery.trim_mark = files.trimmed.into_iter().next();
+    let seen_seq = recovery.seen_mark.as_ref().map_or(0, |mark| mark.number);
+    // None of what was seen is given out again, whatever a disk lost.
+    (recovery.report.seen_seq, recovery.claimed_to) = (seen_seq, seen_seq);
     recovery.index.trimmed_to = recovery.trim_mark.as_ref().map_or(0, |mark| mark.number);
     let mut holes = files.unreadable;
     recovery.segments(files.segments, &mut holes).map_err(at(&options.segments_dir()))?;
@@ -113,6 +119,7 @@ struct Files {
     fingerprints: Vec<BlockFile>,
     trimmed: Vec<BlockFile>,
     tombstones: Vec<BlockFile>,
+    seen: Vec<BlockFile>,
     unreadable: Vec<Hole>,
     last_number: u64,
 }
@@ -126,6 +133,7 @@ impl Files {
             fingerprints: Vec::new(),
             trimmed: Vec::new(),
             tombstones: Vec::new(),
+            seen: Vec::new(),
             unreadable: Vec::new(),
             last_number: 0,
         };
@@ -142,6 +150,7 @@ impl Files {
                     Some("fp") => (&mut files.fingerprints, Kind::Fingerprints),
                     Some("trimmed") => (&mut files.trimmed, Kind::Trimmed),
                     Some("tombstones") => (&mut files.tombstones, Kind::Tombstones),
+                    Some("seen") => (&mut files.seen, Kind::Seen),
                     Some(NEW_EXTENSION) => {
                         unfinished.push(path);
                         continue;

@@ -10,10 +10,11 @@
 //!        0    8  magic "PBjournl"
 //!        8    2  format version (1; of a trim mark beside which there are tombstones, 2)
 //!       10    1  kind: 1 segment, 2 head, 3 fingerprints of a trimmed segment, 4 trim mark,
-//!               5 tombstones
+//!               5 tombstones, 6 seen mark
 //!       11    5  reserved, 0
 //!       16    8  number: of the segment; of a head: how often heads were begun; of a trim mark:
-//!               the sequence after the last one that was let go
+//!               the sequence after the last one that was let go; of a seen mark: the
+//!               sequence that readers saw up to
 //!       24    8  id, random, part of every block header's checksum
 //!       32    4  CRC32C of the 32 bytes before
 //! ```
@@ -45,6 +46,7 @@ pub(super) enum Kind {
     Fingerprints = 3,
     Trimmed = 4,
     Tombstones = 5,
+    Seen = 6,
 }
 
 impl Kind {

@@ -16,6 +16,7 @@ use super::index::{Index, SegmentInfo};
 use super::keeper::{self, make_segment};
 use super::queue::Shared;
 use super::recovery::{OldHead, OpenError, Recovered, recover};
+use super::seen::SeenMark;
 use super::segment::{Appender, BLOCKS_START, BlockFile, Kind, TRIMMED_NAME};
 use super::writer::{Current, Head, Sealed, Spare, Writer};
 use super::{Journal, Options, Owner, Recovery};
@@ -42,8 +43,9 @@ pub fn open(
             disk.sync_dir(dir).map_err(failed(dir))?;
         }
     }
-    let Recovered { mut index, mut report, current, empty, heads, trim_mark, last_number, .. } =
-        recover(&*disk, &options)?;
+    let recovered = recover(&*disk, &options)?;
+    let Recovered { mut index, mut report, current, empty, heads, trim_mark, .. } = recovered;
+    let (seen_mark, last_number) = (recovered.seen_mark, recovered.last_number);
     let files = Files { disk: &*disk, options: &options };
     let mut empty = empty.into_iter();
     let current = if let Some((file, end, capacity)) = current {
@@ -77,7 +79,8 @@ pub fn open(
         retry_at: None,
     });
     let tombstones = index.tombstones.len() as u64;
-    let shared = Arc::new(Shared::new(options, clock, index, next_seq, trim_mark));
+    let shared =
+        Arc::new(Shared::new(options, clock, index, (next_seq, report.seen_seq), trim_mark));
     shared.counters.tombstones.store(tombstones, Ordering::Relaxed);
     shared.counters.disk_bytes.store(report.bytes, Ordering::Relaxed);
     for block in &report.damaged {
@@ -98,7 +101,8 @@ pub fn open(
         sealed,
         next_seq,
         seen_seq: report.seen_seq,
-        has_appended: false,
+        seen_at_once: false,
+        seen_mark: SeenMark::new(seen_mark, report.seen_seq),
         buffer: Vec::new(),
     };
     let keeper_shared = Arc::clone(&shared);

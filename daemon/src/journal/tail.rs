@@ -13,14 +13,14 @@ use pulseboard::event::EventBatch;
 
 use super::handoff::{Numbered, Offer};
 use super::queue::Shared;
-use super::reader::{first_run, load, part};
+use super::reader::{PATIENCE, READ_AGAIN, ReadError, first_run, give_up, load, part};
 
 /// What came next.
 #[derive(Clone, Debug)]
 pub enum TailItem {
     /// Durable events, in order of sequence, none twice. A first sequence beyond the one expected
-    /// means that what lies between is no longer in the journal: trimmed, damaged and reported, or
-    /// under a tombstone.
+    /// means that what lies between is no longer in the journal: trimmed, damaged and reported, not
+    /// given by the disk for longer than is waited for and reported, or under a tombstone.
     Events {
         /// Sequence of the batch's first event; the others follow densely.
         first_seq: u64,
@@ -40,13 +40,24 @@ pub struct Tail {
     next_seq: u64,
     /// Sequence after what was taken out of the hand-off.
     position: Arc<AtomicU64>,
+    /// How long what the disk does not give is waited for, and since when it is.
+    patience: Duration,
+    refused_since: Option<Duration>,
 }
 
 impl Tail {
     pub(super) fn new(shared: Arc<Shared>, from_seq: u64) -> Self {
         let position = Arc::new(AtomicU64::new(from_seq));
         shared.handoff.register(&position);
-        Self { shared, taken: VecDeque::new(), next_seq: from_seq, position }
+        let (taken, next_seq, patience) = (VecDeque::new(), from_seq, PATIENCE);
+        Self { shared, taken, next_seq, position, patience, refused_since: None }
+    }
+
+    /// For who must not pass over anything that may still be had: what the disk does not give is
+    /// waited for this long.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// The sequence that comes next.
@@ -78,7 +89,12 @@ impl Tail {
                     self.position.store(last.unwrap_or(self.next_seq), Ordering::Relaxed);
                     self.taken = batches;
                 }
-                Offer::Behind(end_seq) => self.read_journal(end_seq),
+                Offer::Behind(end_seq) => {
+                    if !self.read_journal(end_seq) {
+                        std::thread::sleep(READ_AGAIN.min(timeout));
+                        return TailItem::Idle;
+                    }
+                }
                 Offer::Idle => return TailItem::Idle,
                 Offer::Closed => return TailItem::Closed,
             }
@@ -86,22 +102,37 @@ impl Tail {
     }
 
     /// Reads the next block; everything below `end_seq` is in the index, or gone. What a block has
-    /// beyond is held.
-    fn read_journal(&mut self, end_seq: u64) {
+    /// beyond is held. `false` when the disk does not give it now.
+    fn read_journal(&mut self, end_seq: u64) -> bool {
         let found = self.shared.index.read().at_or_after(self.next_seq);
         let Some(found) = found.filter(|found| found.first_seq() < end_seq) else {
             self.skip_to(end_seq);
-            return;
+            return true;
         };
-        match load(&self.shared, &found) {
-            Some(batch) => {
+        match load(&found) {
+            Ok(batch) => {
                 let to_seq = found.end_seq().min(end_seq);
                 self.position.store(to_seq, Ordering::Relaxed);
                 let wanted = self.next_seq..=to_seq - 1;
                 self.taken.extend(part(found.first_seq(), batch, &wanted));
             }
-            None => self.skip_to(found.end_seq()),
+            Err(ReadError::Io(error)) if self.waits() => {
+                tracing::debug!(%error, "the disk does not give a block; trying again");
+                return false;
+            }
+            Err(error) => {
+                give_up(&self.shared, &found, &error);
+                self.skip_to(found.end_seq());
+            }
         }
+        self.refused_since = None;
+        true
+    }
+
+    /// Whether what was refused may still come.
+    fn waits(&mut self) -> bool {
+        let now = self.shared.clock.elapsed();
+        now.saturating_sub(*self.refused_since.get_or_insert(now)) < self.patience
     }
 
     fn skip_to(&mut self, seq: u64) {

@@ -40,6 +40,13 @@ impl Unseen {
         self.hold.let_go_below(seq);
     }
 
+    /// Lets readers see what is left: no start decides about it again.
+    pub fn let_go_for_good(self) {
+        if self.hold.first_seq() < self.hold.end_seq() {
+            self.hold.release(true);
+        }
+    }
+
     /// The sequence after the last of them.
     pub fn end_seq(&self) -> u64 {
         self.hold.end_seq()

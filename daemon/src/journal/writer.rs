@@ -15,9 +15,10 @@ use super::Fault;
 use super::block::Header;
 use super::block::encode::Encoded;
 use super::disk::{Disk, is_full};
-use super::index::{InHead, SegmentInfo};
+use super::index::{InHead, Index, SegmentInfo};
 use super::keeper::{Task, make_segment};
-use super::queue::{Append, AppendError, Appended, Merged, Shared, Work};
+use super::queue::{Append, AppendError, Appended, Merged, Shared, Sight, Work};
+use super::seen::SeenMark;
 use super::segment::{Appender, BLOCKS_START, BlockFile, Kind};
 
 /// Blocks of at least this many bytes go straight to the segment, smaller ones to the head.
@@ -77,9 +78,11 @@ pub(super) struct Writer {
     pub(super) sealed: Option<Sealed>,
     pub(super) next_seq: u64,
     /// Sequence readers saw up to when this round began: what blocks say of themselves. Before the
-    /// first append what was found: a start may still hide what is stored from readers.
+    /// first reader and append what was found: a start may still hide what is stored.
     pub(super) seen_seq: u64,
-    pub(super) has_appended: bool,
+    /// Whether readers see what is written now as soon as it is durable.
+    pub(super) seen_at_once: bool,
+    pub(super) seen_mark: SeenMark,
     pub(super) buffer: Vec<u8>,
 }
 
@@ -87,6 +90,15 @@ pub(super) struct Writer {
 enum Written {
     Head { append: Append, first_seq: u64 },
     Segment { append: Option<Append>, at: Arc<BlockFile>, offset: u64, header: Header },
+}
+
+impl Written {
+    fn header(&self) -> &Header {
+        match self {
+            Self::Head { append, .. } => &append.block.header,
+            Self::Segment { header, .. } => header,
+        }
+    }
 }
 
 impl Writer {
@@ -125,10 +137,8 @@ impl Writer {
 
     /// Writes, syncs, publishes, acknowledges. An error is final.
     fn commit(&mut self, work: Work) -> io::Result<()> {
-        self.has_appended |= !work.appends.is_empty();
-        if self.has_appended {
-            self.seen_seq = self.shared.handoff.end_seq();
-        }
+        (self.seen_seq, self.seen_at_once) = self.shared.handoff.seen();
+        let at_leisure = work.appends.is_empty() && work.merged.is_none();
         let mut written = Vec::with_capacity(work.appends.len() + 1);
         let mut refused = Vec::new();
         let direct = self.write_to_head(work.appends, &mut written, &mut refused)?;
@@ -148,6 +158,16 @@ impl Writer {
         if merged_last {
             self.head_merged();
         }
+        self.note_seen(at_leisure)
+    }
+
+    /// Puts the seen mark where something waits for it, or where blocks have not said it for a while.
+    fn note_seen(&mut self, at_leisure: bool) -> io::Result<()> {
+        let Some(seq) = self.shared.handoff.to_note(self.seen_mark.seq(), at_leisure) else {
+            return Ok(());
+        };
+        self.seen_mark.put(&*self.disk, &self.shared.options.dir, seq)?;
+        self.shared.handoff.noted(seq);
         Ok(())
     }
 
@@ -169,10 +189,11 @@ impl Writer {
                 continue;
             }
             let first_seq = next_seq;
-            append.block.header.seen_seq = self.seen_seq;
+            next_seq += append.batch.len() as u64;
+            self.seen_at_once &= append.sight != Sight::Held;
+            append.block.header.seen_seq = if self.seen_at_once { next_seq } else { self.seen_seq };
             head.appender.seal(&mut append.block, first_seq, head.file.id);
             self.buffer.extend_from_slice(&append.block.bytes);
-            next_seq += append.batch.len() as u64;
             written.push(Written::Head { append, first_seq });
         }
         if written.is_empty() {
@@ -204,6 +225,9 @@ impl Writer {
         written: &mut Vec<Written>,
         refused: &mut Vec<Append>,
     ) -> io::Result<()> {
+        let end_seq = self.next_seq + append.batch.len() as u64;
+        self.seen_at_once &= append.sight != Sight::Held;
+        append.block.header.seen_seq = if self.seen_at_once { end_seq } else { self.seen_seq };
         match self.write_to_segment(&mut append.block, self.next_seq)? {
             Some((at, offset)) => {
                 self.next_seq += append.batch.len() as u64;
@@ -218,6 +242,7 @@ impl Writer {
     fn write_merged(&mut self, merged: Merged, written: &mut Vec<Written>) -> io::Result<()> {
         let mut block = merged.block;
         let first_seq = block.header.first_seq;
+        block.header.seen_seq = self.seen_seq;
         match self.write_to_segment(&mut block, first_seq)? {
             Some((at, offset)) => {
                 let header = block.header;
@@ -241,7 +266,6 @@ impl Writer {
     ) -> io::Result<Option<(Arc<BlockFile>, u64)>> {
         let done = self.make_room(block.bytes.len() as u64).and_then(|()| {
             let Current { file, appender } = &mut self.current;
-            block.header.seen_seq = self.seen_seq;
             appender.seal(block, first_seq, file.id);
             let offset = appender.append(&*file.file, &block.bytes)?;
             Ok((Arc::clone(file), offset))
@@ -319,6 +343,7 @@ impl Writer {
         let mut bytes = 0;
         let mut index = self.shared.index.write();
         for written in &written {
+            self.seen_mark.is_known(written.header().seen_seq);
             match written {
                 Written::Head { append, first_seq } => {
                     let header = &append.block.header;
@@ -334,12 +359,13 @@ impl Writer {
                 }
                 Written::Segment { append, at, offset, header } => {
                     bytes += header.block_len() as usize;
-                    match append {
-                        Some(_) => {
-                            self.shared.spool.add(header.block_len());
-                            index.add_block(at, *offset, header);
-                        }
-                        None => index.replace(at, *offset, header),
+                    if append.is_some() {
+                        self.shared.spool.add(header.block_len());
+                        index.add_block(at, *offset, header);
+                    } else {
+                        let span = (header.first_seq, header.end_seq());
+                        let put = |index: &mut Index| index.replace(at, *offset, header);
+                        self.shared.spool.replacing(&mut index, span, put);
                     }
                 }
             }
@@ -352,8 +378,15 @@ impl Writer {
                 append.as_ref().map(|append| (append, header.first_seq))
             }
         });
-        let fresh =
-            fresh.map(|(append, first_seq)| ((first_seq, Arc::clone(&append.batch)), append.held));
+        let known_seq = self.seen_mark.seq();
+        let fresh = fresh.map(|(append, first_seq)| {
+            let is_known = first_seq + append.batch.len() as u64 <= known_seq;
+            let sight = match append.sight {
+                Sight::ForGood if is_known => Sight::AtOnce,
+                sight => sight,
+            };
+            ((first_seq, Arc::clone(&append.batch)), sight)
+        });
         self.shared.handoff.push(fresh, self.next_seq);
         for written in written {
             let (append, first_seq) = match written {

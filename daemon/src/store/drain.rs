@@ -61,6 +61,8 @@ const BEHIND: Duration = Duration::from_secs(10);
 const UNWRITTEN: Duration = Duration::from_secs(30);
 /// How long the last aggregates and the goodbye may take when stopping.
 const PARTING: Duration = Duration::from_millis(1_500);
+/// A store that takes no event for this long when stopping is not waited for.
+const STILL: Duration = Duration::from_millis(1_500);
 
 /// What the drain is told at start.
 #[derive(Clone, Debug)]
@@ -88,7 +90,7 @@ pub struct Stats {
     pub written_seq: u64,
     /// Acknowledged events that are not in the store yet.
     pub lag_events: u64,
-    /// Bytes they take in the journal.
+    /// Their bytes in the journal; what is stored is taken off each half second.
     pub lag_bytes: u64,
     /// How long the oldest of them has waited, in seconds.
     pub lag_seconds: f64,
@@ -211,15 +213,18 @@ impl Shared {
 
     /// How many buckets changed and are not in the store, and for how long the oldest, in ms.
     fn unwritten(&self) -> (u64, i64) {
-        let buckets = self.counts.unwritten_buckets(&self.settings.windows_secs);
-        if buckets == 0 && get(&self.board.unread_events) == 0 {
-            return (0, 0);
-        }
-        let now_ms = self.clock.now_ms();
-        let oldest_ms = self.journal.arrived_ms(get(&self.board.written_seq) + 1);
-        // What changed before the last round that was finished is written.
-        let written_at_ms = self.board.written_at_ms.load(Ordering::Relaxed);
-        (buckets, (now_ms - oldest_ms.unwrap_or(now_ms).max(written_at_ms)).max(0))
+        let (now_ms, board) = (self.clock.now_ms(), &self.board);
+        let noted = self.counts.unwritten_buckets(&self.settings.windows_secs);
+        let refused = get(&board.refused_buckets);
+        let refused_since_ms =
+            (refused > 0).then(|| board.refused_since_ms.load(Ordering::Relaxed));
+        let noted_since_ms = (noted > 0 || get(&board.unread_events) > 0).then(|| {
+            let oldest_ms = self.journal.arrived_ms(get(&board.written_seq) + 1);
+            // What changed before the last round that was finished is written.
+            oldest_ms.unwrap_or(now_ms).max(board.written_at_ms.load(Ordering::Relaxed))
+        });
+        let since_ms = refused_since_ms.into_iter().chain(noted_since_ms).min();
+        (noted + refused, since_ms.map_or(0, |since_ms| (now_ms - since_ms).max(0)))
     }
 
     fn lag_events(&self) -> u64 {
@@ -260,7 +265,7 @@ impl Shared {
             *last = kept;
             set(&self.board.kept_seq, drained_seq.min(written_seq));
         }
-        self.journal.drained(drained_seq.min(written_seq) + 1);
+        self.journal.drained(drained_seq + 1, drained_seq.min(written_seq) + 1);
     }
 }
 
@@ -272,6 +277,7 @@ struct Running {
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     part: watch::Sender<bool>,
+    permitted: watch::Receiver<Permit>,
     tasks: Mutex<Option<Tasks>>,
 }
 
@@ -318,7 +324,7 @@ impl Drain {
         set(&board.drained_seq, kept.drained_seq);
         set(&board.written_seq, kept.written_seq);
         set(&board.kept_seq, kept.drained_seq.min(kept.written_seq));
-        journal.drained(kept.drained_seq.min(kept.written_seq) + 1);
+        journal.drained(kept.drained_seq + 1, kept.drained_seq.min(kept.written_seq) + 1);
         let shared = Arc::new(Shared {
             aside: Aside::new(&settings.data_dir),
             // What was counted up to `written_seq` is not noted again: they wait for all of it.
@@ -341,13 +347,14 @@ impl Drain {
         let (permit, permitted) = watch::channel(Permit::No);
         let lease = Lease::new(Arc::clone(&shared), permit);
         let events = Events::new(Arc::clone(&shared), permitted.clone());
-        let aggregates = Aggregates::new(Arc::clone(&shared), permitted, followed_seq);
+        let aggregates = Aggregates::new(Arc::clone(&shared), permitted.clone(), followed_seq);
         let tasks = Tasks {
             events: tokio::spawn(events.run(stopping.clone())),
             aggregates: tokio::spawn(aggregates.run(stopping)),
             lease: tokio::spawn(lease.run(parting)),
         };
-        Self(Arc::new(Running { shared, stop, part, tasks: Mutex::new(Some(tasks)) }))
+        let tasks = Mutex::new(Some(tasks));
+        Self(Arc::new(Running { shared, stop, part, permitted, tasks }))
     }
 
     /// Nothing at or above this sequence may leave the journal: as far as a restart would know, it
@@ -383,7 +390,7 @@ impl Drain {
             drained_seq,
             written_seq: get(&board.written_seq),
             lag_events,
-            lag_bytes: shared.journal.stats().waiting_bytes,
+            lag_bytes: if lag_events > 0 { shared.journal.stats().unstored_bytes } else { 0 },
             lag_seconds: waited_ms as f64 / 1e3,
             event_batches: get(&board.event_batches),
             bucket_batches: get(&board.bucket_batches),
@@ -400,20 +407,61 @@ impl Drain {
         }
     }
 
-    /// Once the journal is closed: drains the rest for at most `within`, keeps how far it came, and
-    /// leaves. Gives how many events stay in the journal for the next start.
+    /// Once the journal is closed: drains the rest, writes what it made of aggregates, and leaves, for
+    /// at most `within` each; what comes after events in [`PARTING`]. Waits for nothing that cannot
+    /// be had now, since it is in the journal: neither for a store that is away nor for one that has
+    /// taken nothing for [`STILL`]. Gives how many events stay for the next start.
     pub async fn stop(&self, within: Duration) -> u64 {
         let Some(mut tasks) = self.0.tasks.lock().take() else { return self.0.shared.lag_events() };
         // Ends by itself when everything is drained.
-        let all_drained = tokio::time::timeout(within, &mut tasks.events).await.is_ok();
+        let (all_drained, is_there) = tokio::select! {
+            biased;
+            _ = &mut tasks.events => (true, true),
+            () = self.is_away() => (false, false),
+            () = self.stands_still() => (false, false),
+            () = tokio::time::sleep(within) => (false, true),
+        };
         let _ = self.0.stop.send(true);
         if !all_drained {
             let _ = tasks.events.await;
         }
-        let _ = tokio::time::timeout(PARTING, tasks.aggregates).await;
+        let running = [tasks.aggregates.abort_handle(), tasks.lease.abort_handle()];
+        let parting = async {
+            let _ = tasks.aggregates.await;
+            self.0.shared.keep().await;
+            let _ = self.0.part.send(true);
+            let _ = tasks.lease.await;
+        };
+        if is_there {
+            tokio::select! {
+                () = parting => return self.0.shared.lag_events(),
+                () = self.is_away() => {}
+                () = tokio::time::sleep(PARTING) => {}
+            }
+        }
+        // Their calls come to their ends by themselves.
+        running.iter().for_each(tokio::task::AbortHandle::abort);
         self.0.shared.keep().await;
-        let _ = self.0.part.send(true);
-        let _ = tokio::time::timeout(PARTING, tasks.lease).await;
         self.0.shared.lag_events()
+    }
+
+    /// Waits until nothing can be written.
+    async fn is_away(&self) {
+        let (mut ready, mut permit) = (self.0.shared.sink.ready(), self.0.permitted.clone());
+        tokio::select! {
+            _ = ready.wait_for(|ready| !ready) => {}
+            _ = permit.wait_for(|permit| *permit == Permit::No) => {}
+        }
+    }
+
+    /// Waits until the store has taken nothing for a while.
+    async fn stands_still(&self) {
+        let board = &self.0.shared.board;
+        let taken = || (get(&board.accepted), get(&board.drained_seq));
+        let mut before = None;
+        while before != Some(taken()) {
+            before = Some(taken());
+            tokio::time::sleep(STILL).await;
+        }
     }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a scenario that cannot go on has failed")]
 
 mod explained;
+mod mixed;
 mod refused;
 mod setup;
 #[path = "../support/shared.rs"]

@@ -48,6 +48,32 @@ fn a_wrong_address_is_refused_before_anything_is_touched() {
 }
 
 #[test]
+fn a_check_names_a_file_for_tls_that_is_missing_and_a_start_goes_on_without_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("ca.pem");
+    let uri = format!("mongodb://127.0.0.1:9/pulseboard?tls=true&tlsCAFile={}", missing.display());
+    let settings =
+        [("PULSEBOARD_STORE__KIND", "mongodb"), ("PULSEBOARD_STORE__MONGODB__URI", uri.as_str())];
+    let check_config = || {
+        let mut command = plain();
+        command.envs(settings).arg("--data-dir").arg(dir.path().join("data"));
+        command.arg("--check-config").output().unwrap()
+    };
+    let output = check_config();
+    let said = line(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let expected = format!("error: store.mongodb.uri: tlsCAFile: the file {}", missing.display());
+    assert!(said.starts_with(&expected), "{said}");
+
+    let daemon = Daemon::start_with(&dir.path().join("data"), &settings);
+    takes_events(&daemon, "one");
+    let detail = degraded(&daemon, "TLS");
+    assert!(detail.starts_with("store.mongodb.uri: "), "{detail}");
+    std::fs::write(&missing, "").unwrap();
+    assert_eq!(check_config().status.code(), Some(0));
+}
+
+#[test]
 fn a_wrong_password_is_named_and_the_right_one_is_taken_without_a_restart() {
     let mongod = Mongod::standalone().user("daemon", "rightpass").start();
     let wrong = mongod.uri().replace("rightpass", "wrongpass");

@@ -8,7 +8,7 @@ use pulseboard::event::{EventBatch, Row};
 use pulseboardd::clock::Clock;
 use pulseboardd::cluster::claims::{Stored, Undecided};
 use pulseboardd::cluster::{ClaimSettings, Claimant, Link, LinkSettings};
-use pulseboardd::ingest::{Away, Claim, Claims};
+use pulseboardd::ingest::{Away, Claim, Claims, Confirmed};
 
 use crate::shared::redis::Redis;
 
@@ -40,6 +40,13 @@ async fn two(redis: &Redis) -> (Claimant, Claimant) {
 
 fn ids(ids: &[u128]) -> Arc<[u128]> {
     ids.iter().map(|id| id << 64 | 0x4d).collect()
+}
+
+/// Confirms, all of them; which of them another has, by place.
+async fn taken(claimant: &Claimant, which: &[u128]) -> Vec<u32> {
+    let confirmed = claimant.confirm(ids(which)).await.unwrap();
+    assert!(!confirmed.some_unasked);
+    confirmed.taken
 }
 
 /// Events with these ids, and the ids as a claimant makes them.
@@ -86,7 +93,7 @@ async fn an_id_is_pending_for_half_a_minute_and_confirmed_for_the_horizon() {
     );
     assert_eq!(a.claim(ids(&[1])).await.unwrap(), [Claim::Ours], "a retry of ours");
     assert!(kept(&redis).values().all(|(state, left_ms)| *state == b'p' && *left_ms <= 30_000));
-    assert!(a.confirm(ids(&[1, 2])).await.unwrap().is_empty());
+    assert!(taken(&a, &[1, 2]).await.is_empty());
     let confirmed = kept(&redis)[&1];
     assert!(confirmed.0 == b'c' && confirmed.1 > 3_600_000, "an hour and 65 s: {confirmed:?}");
     assert_eq!(b.claim(ids(&[2, 4])).await.unwrap(), [Claim::Taken, Claim::Ours]);
@@ -102,7 +109,7 @@ async fn an_id_that_needs_no_claim_is_ours_and_never_asked_for() {
     let made: Arc<[u128]> = Arc::new([0, 0]);
     for claimant in [&a, &b] {
         assert_eq!(claimant.claim(Arc::clone(&made)).await.unwrap(), [Claim::Ours; 2]);
-        assert!(claimant.confirm(Arc::clone(&made)).await.unwrap().is_empty());
+        assert_eq!(claimant.confirm(Arc::clone(&made)).await, Ok(Confirmed::default()));
     }
     assert!(kept(&redis).is_empty());
 }
@@ -130,10 +137,10 @@ async fn a_confirmation_that_comes_too_late_loses_to_a_confirmed_one_and_wins_ov
     redis::cmd("FLUSHALL").exec(&mut redis.connection()).unwrap();
     b.claim(ids(&[1, 2])).await.unwrap();
     b.confirm(ids(&[1])).await.unwrap();
-    assert_eq!(a.confirm(ids(&[1, 2, 3])).await.unwrap(), [0], "the second is only claimed");
+    assert_eq!(taken(&a, &[1, 2, 3]).await, [0], "the second is only claimed");
     // The other one may be about to write it, or to give it up, or be gone: it comes too late.
     b.abandon(ids(&[2]));
-    assert_eq!(b.confirm(ids(&[2])).await.unwrap(), [0]);
+    assert_eq!(taken(&b, &[2]).await, [0]);
     assert_eq!(b.claim(ids(&[2])).await.unwrap(), [Claim::Taken]);
     assert_eq!((a.stats().lost, b.stats().lost), (1, 1));
 }
@@ -254,6 +261,10 @@ impl Undecided for Left {
 
     fn let_go_below(&mut self, seq: u64) {
         self.told.lock().unwrap().seen_below = seq;
+    }
+
+    fn let_go_for_good(self: Box<Self>) {
+        self.told.lock().unwrap().seen_below = self.end_seq;
     }
 
     fn end_seq(&self) -> u64 {

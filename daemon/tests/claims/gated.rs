@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::daemons::{JSON, event, forget_pending, keep_pending, post, ready, stored};
 use crate::gate::Gate;
 use crate::shared::cluster::Cluster;
+use crate::shared::mongod::Mongod;
 use crate::shared::redis::Redis;
 use crate::support::{Answer, eventually};
 
@@ -23,9 +24,13 @@ struct Gated {
 
 impl Gated {
     fn start(daemons: usize) -> Self {
+        Self::start_with(daemons, &[])
+    }
+
+    fn start_with(daemons: usize, settings: &[(&str, &str)]) -> Self {
         let redis = Redis::start();
         let gates: Vec<Gate> = (0..daemons).map(|_| Gate::to(&redis.url())).collect();
-        let mut gated = Self { cluster: Cluster::prepare(daemons, &[]), redis, gates };
+        let mut gated = Self { cluster: Cluster::prepare(daemons, settings), redis, gates };
         (0..daemons).for_each(|number| gated.restart(number));
         gated
     }
@@ -171,6 +176,32 @@ fn a_loser_that_goes_on_answers_duplicate_and_its_neighbours_are_accepted() {
     assert_eq!(gated.stored(1).len(), both + 1);
     gated.counts(0, 3 * both as u64 + 2);
     gated.counts(1, both as u64 + 1);
+}
+
+#[test]
+fn what_was_counted_with_nobody_to_ask_is_not_taken_back_by_the_next_start() {
+    let mongod = Mongod::set(1).start();
+    let settings =
+        [("PULSEBOARD_STORE__KIND", "mongodb"), ("PULSEBOARD_STORE__MONGODB__URI", &mongod.uri())];
+    let mut gated = Gated::start_with(2, &settings);
+    let is_stored = |id: &str| mongod.ids("events").contains(&format!("default/{id}"));
+    // Redis is gone for it between the sync and the confirmation, and it goes on.
+    let sender = gated.sent_and_not_confirmed(0, &["counted"]);
+    assert_eq!(verdicts(&sender.join().unwrap().unwrap()), (1, 0));
+    eventually("it is in MongoDB", || is_stored("counted").then_some(()));
+    // Nothing was written since. Another one, whom nobody told, takes the same id.
+    gated.kill_before_confirming(0);
+    assert_eq!(verdicts(&gated.cluster.daemon(1).post(JSON, body(&["counted"]))), (1, 0));
+    gated.restart(0);
+    eventually("both have asked", || {
+        let conflicts = |number| gated.metric(number, "pulseboard_claims_conflicts_total");
+        (conflicts(0) + conflicts(1) >= 1.0).then_some(())
+    });
+    assert_eq!(gated.metric(0, "pulseboard_tombstones_total"), 0.0);
+    // One document, and counted once, by everybody who is asked.
+    gated.counts(0, 1);
+    gated.counts(1, 1);
+    assert!(is_stored("counted"));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod ages;
 mod aggregates;
 mod duplicates;
+mod frozen;
 mod identity;
 mod outages;
 mod restarts;

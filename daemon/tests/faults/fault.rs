@@ -86,33 +86,6 @@ impl Fault {
                 load.wait_for_more(while_it_lasts);
                 world.mongod_mut().start();
             }
-            Self::MongodStopped => {
-                world.mongod_mut().stop();
-                load.wait_for_more(while_it_lasts);
-                world.mongod_mut().start();
-            }
-            Self::MongodFrozen => {
-                world.mongod_mut().freeze();
-                load.wait_for_more(while_it_lasts);
-                world.mongod_mut().thaw();
-            }
-            Self::MongodStepsDown => {
-                world.mongod_mut().step_down(10);
-            }
-            Self::MongodPrimaryKilled => {
-                let primary = world.mongod_mut().wait_for_primary();
-                world.mongod_mut().members[primary].process.kill();
-                load.wait_for_more(while_it_lasts);
-                world.mongod_mut().start();
-            }
-            Self::MongodRefusesWrites => {
-                // Not the primary, shutting down, disk full, not allowed, too slow to replicate.
-                let codes = [10_107, 91, 14_031, 13, 64];
-                let code = codes[random.random_range(0..codes.len())];
-                world.mongod_mut().fail(&["insert", "update"], code);
-                load.wait_for_more(while_it_lasts);
-                world.mongod_mut().heal();
-            }
             Self::MongodCut => {
                 for _ in 0..random.random_range(1..5) {
                     let bytes = random.random_range(1..60_000);
@@ -131,20 +104,17 @@ impl Fault {
                 world.free_disk();
                 world.mongod_mut().start();
             }
-            Self::RedisStopped => {
-                world.redis_mut().process.stop();
+            Self::MongodStopped
+            | Self::MongodFrozen
+            | Self::MongodPrimaryKilled
+            | Self::MongodRefusesWrites
+            | Self::RedisStopped
+            | Self::RedisFrozen => {
+                let begun = self.begin(world, random);
                 load.wait_for_more(while_it_lasts);
-                world.redis_mut().restart();
+                begun.end(world);
             }
-            Self::RedisEmptied => {
-                world.redis_mut().process.kill();
-                world.redis_mut().restart();
-            }
-            Self::RedisFrozen => {
-                world.redis_mut().process.freeze();
-                load.wait_for_more(while_it_lasts);
-                world.redis_mut().process.thaw();
-            }
+            Self::MongodStepsDown | Self::RedisEmptied => self.begin(world, random).end(world),
             Self::RedisCut => {
                 for _ in 0..random.random_range(1..5) {
                     world.redis_mut().proxy().cut_after(random.random_range(1..20_000));

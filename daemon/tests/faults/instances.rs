@@ -21,7 +21,7 @@ const FRAMES_WHILE_FROZEN: usize = 5;
 
 #[test]
 fn others_go_on_every_second_when_one_is_killed_and_one_stands_still() {
-    let mut world = World::start(Fault::DaemonKilled, 3, true);
+    let mut world = World::start(&[Fault::DaemonKilled], 3, true);
     let addresses = world.cluster.addresses();
     let load = Load::start(addresses.clone(), Shape::of(77));
     let first = Watcher::start(addresses[0], "window:1s");

@@ -2,7 +2,8 @@
 //! MongoDB, to Redis or to a daemon, what was acknowledged is stored once, and counted once.
 //!
 //! `FAULT_ROUNDS=100 FAULT_SEED=1 cargo nextest run -p pulseboardd --test faults rounds_by_seed
-//! --no-capture` runs many, each with a fault of its seed's choice; `FAULT_KIND=Redis` of one kind only.
+//! --no-capture` runs many, each with a fault of its seed's choice; `FAULT_KIND=Redis` of one kind only;
+//! `FAULT_AT_ONCE=3` with two or three at the same time, of MongoDB, of Redis and of a daemon.
 
 #![allow(clippy::unwrap_used, reason = "a scenario that cannot go on has failed")]
 #![allow(clippy::disallowed_methods, reason = "waiting needs a clock")]
@@ -12,6 +13,7 @@ mod check;
 mod fault;
 mod instances;
 mod load;
+mod overlap;
 mod sender;
 #[path = "../support/shared.rs"]
 mod shared;
@@ -31,18 +33,21 @@ use load::{Load, Shape};
 use world::World;
 
 /// Runs a round; panics say what is wrong with what is stored or counted.
-fn round(seed: u64, fault: Fault, daemons: usize, over_mongod: bool) {
-    println!("seed {seed}: {fault:?}, {daemons} daemons, MongoDB: {over_mongod}");
+fn round(seed: u64, faults: &[Fault], daemons: usize, over_mongod: bool) {
+    println!("seed {seed}: {faults:?}, {daemons} daemons, MongoDB: {over_mongod}");
     let mut random = StdRng::seed_from_u64(seed);
-    let mut world = World::start(fault, daemons, over_mongod);
+    let mut world = World::start(faults, daemons, over_mongod);
     let mut shape = Shape::of(seed);
-    if fault == Fault::MongodLongAway {
+    if faults.contains(&Fault::MongodLongAway) {
         // Enough for journals to fill, in messages that sockets take.
         shape = Shape { padding: 4_000, batch: 150, pace: Duration::ZERO, ..shape };
     }
     let load = Load::start(world.cluster.addresses(), shape);
     load.wait_for_more(random.random_range(100..1_000));
-    fault.happen(&mut world, &load, &mut random);
+    match faults {
+        [fault] => fault.happen(&mut world, &load, &mut random),
+        several => overlap::happen(several, &mut world, &load, &mut random),
+    }
     load.wait_for_more(random.random_range(100..500));
     let account = load.stop();
     println!("met on the way: {:?}", account.retries);
@@ -58,13 +63,18 @@ fn round(seed: u64, fault: Fault, daemons: usize, over_mongod: bool) {
 /// A round of the seed's own choice.
 fn round_by_seed(seed: u64) {
     let mut random = StdRng::seed_from_u64(seed ^ 0x5eed);
+    let at_once = std::env::var("FAULT_AT_ONCE").map_or(1, |text| text.parse().unwrap());
+    if at_once > 1 {
+        let count = random.random_range(2..=at_once);
+        return round(seed, &overlap::choose(&mut random, count), 3, true);
+    }
     // Of one kind only, by the beginning of its name: FAULT_KIND=Redis.
     let kind = std::env::var("FAULT_KIND").unwrap_or_default();
     let is_wanted = |fault: &Fault| format!("{fault:?}").starts_with(&kind);
     let faults: Vec<Fault> = Fault::ALL.into_iter().filter(is_wanted).collect();
     let fault = faults[random.random_range(0..faults.len())];
     let several = fault.needs_redis() || random.random_bool(0.6);
-    round(seed, fault, if several { 3 } else { 1 }, true);
+    round(seed, &[fault], if several { 3 } else { 1 }, true);
 }
 
 #[test]
@@ -82,7 +92,7 @@ fn rounds_by_seed() {
 macro_rules! rounds {
     ($($name:ident: $fault:ident, $daemons:literal $(daemons)? $(daemon)?, seed $seed:literal;)+) => {
         $(#[test] fn $name() {
-            round($seed, Fault::$fault, $daemons, true);
+            round($seed, &[Fault::$fault], $daemons, true);
         })+
     };
 }
@@ -109,15 +119,21 @@ rounds! {
 #[test]
 #[ignore = "takes the right to mount a file system"]
 fn mongodb_has_no_room() {
-    round(2_017, Fault::MongodDiskFull, 1, true);
+    round(2_017, &[Fault::MongodDiskFull], 1, true);
 }
 
 #[test]
 fn a_single_daemon_with_a_store_of_its_own_is_killed() {
-    round(2_018, Fault::DaemonKilled, 1, false);
+    round(2_018, &[Fault::DaemonKilled], 1, false);
 }
 
 #[test]
 fn a_single_daemon_with_a_store_of_its_own_stands_still() {
-    round(2_019, Fault::DaemonFrozen, 1, false);
+    round(2_019, &[Fault::DaemonFrozen], 1, false);
+}
+
+#[test]
+fn mongodb_elects_another_primary_while_redis_stands_still_and_a_daemon_is_killed() {
+    let faults = [Fault::MongodStepsDown, Fault::RedisFrozen, Fault::DaemonKilled];
+    round(2_020, &faults, 3, true);
 }

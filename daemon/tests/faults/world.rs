@@ -26,25 +26,27 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Starts what a fault needs: daemons on their own stores, over a MongoDB, or that and a Redis.
-    pub(crate) fn start(fault: Fault, daemons: usize, over_mongod: bool) -> Self {
-        let disk = (fault == Fault::MongodDiskFull).then(SmallDisk::mount);
+    /// Starts what faults need: daemons on their own stores, over a MongoDB, or that and a Redis.
+    pub(crate) fn start(faults: &[Fault], daemons: usize, over_mongod: bool) -> Self {
+        let has = |fault: Fault| faults.contains(&fault);
+        let disk = has(Fault::MongodDiskFull).then(SmallDisk::mount);
         let mongod = over_mongod.then(|| {
-            let mut options = Mongod::set(fault.members());
-            options = match fault {
-                Fault::MongodCut => options.behind_proxies(),
-                Fault::MongodRefusesWrites => options.fail_points(),
-                _ => options,
-            };
+            let members = faults.iter().map(|fault| fault.members()).max();
+            let mut options = Mongod::set(members.expect("there is a fault"));
+            if has(Fault::MongodCut) {
+                options = options.behind_proxies();
+            }
+            if has(Fault::MongodRefusesWrites) {
+                options = options.fail_points();
+            }
             if let Some(disk) = &disk {
                 options = options.folder(&disk.folder);
             }
-            if fault == Fault::MongodAbsent { options.prepare() } else { options.start() }
+            if has(Fault::MongodAbsent) { options.prepare() } else { options.start() }
         });
-        let redis = (daemons > 1).then(|| match fault {
-            Fault::RedisCut => Redis::start_behind_proxy(),
-            _ => Redis::start(),
-        });
+        let start_redis =
+            if has(Fault::RedisCut) { Redis::start_behind_proxy } else { Redis::start };
+        let redis = (daemons > 1).then(start_redis);
         let mut settings: Vec<(&str, String)> = Vec::new();
         if let Some(mongod) = &mongod {
             settings.push(("PULSEBOARD_STORE__KIND", "mongodb".to_owned()));
@@ -53,7 +55,7 @@ impl World {
         if let Some(redis) = &redis {
             settings.push(("PULSEBOARD_CLUSTER__REDIS_URL", redis.url()));
         }
-        if fault == Fault::MongodLongAway {
+        if has(Fault::MongodLongAway) {
             settings.push(("PULSEBOARD_LIMITS__SPOOL_BYTES", SPOOL_BYTES.to_owned()));
         }
         let settings: Vec<(&str, &str)> =

@@ -1,11 +1,12 @@
 //! One flipped bit costs one block, and is said.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use pulseboardd::journal::Options;
+use pulseboardd::journal::{Options, TailItem};
 
 use crate::fake_disk::FakeDisk;
-use crate::support::{batch, followed, open_on, open_with, options, scanned};
+use crate::support::{batch, followed, next, open_on, open_with, options, scanned};
 
 /// A journal of twenty large blocks of a hundred events each, closed.
 fn twenty_blocks() -> (FakeDisk, PathBuf, Vec<(u64, String)>) {
@@ -131,4 +132,38 @@ fn a_forged_block_inside_somebodys_text_is_not_taken_for_one() {
     let (journal, recovery) = open_on(&disk);
     assert_eq!(recovery.damaged.len(), 1);
     assert_eq!(followed(&journal), without(&all, 5));
+}
+
+#[test]
+fn a_disk_that_does_not_answer_for_a_moment_costs_no_event() {
+    let (disk, _, all) = twenty_blocks();
+    let (journal, _) = open_on(&disk);
+    disk.fail_reads(3);
+    let mut tail = journal.tail(1);
+    // It is asked again while nothing comes.
+    let first = (0..10).find_map(|_| next(&mut tail)).unwrap();
+    assert_eq!(first, all[..100]);
+    assert_eq!(followed(&journal), all);
+    disk.fail_reads(3);
+    assert_eq!(scanned(&journal), all);
+    assert_eq!(journal.stats().damaged_blocks, 0, "nothing is damaged");
+}
+
+#[test]
+fn what_a_disk_never_gives_is_passed_over_in_the_end_and_said() {
+    let (disk, _, all) = twenty_blocks();
+    let (journal, _) = open_on(&disk);
+    disk.fail_reads(u64::MAX);
+    let mut tail = journal.tail(1).patient(Duration::ZERO);
+    assert!(matches!(tail.next(Duration::ZERO), TailItem::Idle));
+    assert_eq!((tail.next_seq(), journal.stats().damaged_blocks), (2_001, 20));
+    // Whoever waits longer has all of it when the disk is back.
+    let mut tail = journal.tail(1).patient(Duration::from_mins(10));
+    for _ in 0..3 {
+        assert!(matches!(tail.next(Duration::from_millis(1)), TailItem::Idle));
+        assert_eq!(tail.next_seq(), 1);
+    }
+    disk.fail_reads(0);
+    assert!(matches!(tail.next(Duration::ZERO), TailItem::Events { first_seq: 1, .. }));
+    assert_eq!(followed(&journal), all);
 }

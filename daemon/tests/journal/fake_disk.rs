@@ -39,6 +39,8 @@ struct State {
     /// Bytes that can be reserved or written in all; `None` any number.
     space: Option<u64>,
     fail_syncs: bool,
+    /// Reads that fail before the next one succeeds.
+    fail_reads: u64,
     syncs: u64,
     hanging: u64,
 }
@@ -66,6 +68,11 @@ impl FakeDisk {
         let mut state = self.state();
         let taken = state.taken();
         state.space = more.map(|more| taken + more);
+    }
+
+    /// So many reads fail from now on, and the disk is well again.
+    pub(crate) fn fail_reads(&self, reads: u64) {
+        self.state().fail_reads = reads;
     }
 
     pub(crate) fn fail_syncs(&self) {
@@ -252,7 +259,11 @@ impl DiskFile for FakeFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.disk.state();
+        let mut state = self.disk.state();
+        if state.fail_reads > 0 {
+            state.fail_reads -= 1;
+            return Err(io::Error::other("the disk does not answer"));
+        }
         let bytes = &state.inodes[self.inode].now;
         let from = (offset as usize).min(bytes.len());
         let len = buffer.len().min(bytes.len() - from);

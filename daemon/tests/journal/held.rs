@@ -175,6 +175,65 @@ fn what_was_let_go_is_known_after_a_restart_and_the_rest_is_decided_again() {
     assert!(journal.unseen_from(32).is_none());
 }
 
+/// How far a start would take readers to have seen, if the power went now.
+fn known(disk: &FakeDisk) -> u64 {
+    open_with(&disk.after_power_cut(3), options()).1.seen_seq
+}
+
+#[test]
+fn what_is_let_go_for_good_is_seen_no_sooner_than_a_start_would_know_it() {
+    let disk = FakeDisk::default();
+    let (journal, _) = open_with(&disk, options());
+    let _reader = journal.tail(1);
+    let first = journal.append_held(batch("a", 2, 0)).unwrap().wait().unwrap();
+    let second = journal.append_held(batch("b", 1, 0)).unwrap().wait().unwrap();
+    journal.append_for_good(batch("c", 1, 0)).unwrap().wait().unwrap();
+    assert_eq!((journal.next_seq(), known(&disk)), (1, 1));
+    let mut passed = ready(first.let_go_for_good());
+    until(&mut passed);
+    assert_eq!((journal.next_seq(), known(&disk)), (3, 3));
+    // What nobody could be asked about waits behind the other, and is known with it.
+    drop(second.let_go());
+    until(|| journal.next_seq() == 5);
+    assert_eq!(known(&disk), 5);
+    // With nothing held, a block says so itself.
+    journal.append_for_good(batch("d", 3, 0)).unwrap().wait().unwrap();
+    assert_eq!((journal.next_seq(), known(&disk)), (8, 8));
+}
+
+#[test]
+fn a_moment_after_the_last_append_and_at_a_close_nothing_is_left_to_be_decided() {
+    let disk = FakeDisk::default();
+    let (journal, _) = open_with(&disk, options());
+    let _reader = journal.tail(1);
+    drop(journal.append_held(batch("a", 2, 0)).unwrap().wait().unwrap().let_go());
+    until(|| known(&disk) == 3);
+    let held = journal.append_held(batch("b", 2, 0)).unwrap().wait().unwrap();
+    drop(journal.append_held(batch("c", 2, 0)).unwrap().wait().unwrap().let_go());
+    drop(held.let_go());
+    journal.close();
+    assert_eq!(known(&disk), 7);
+    // A disk that forgets what it had synced makes no sequence be given out twice.
+    let blocks: Vec<_> =
+        disk.names().into_iter().filter(|name| !name.ends_with("mark.seen")).collect();
+    for name in blocks {
+        disk.edit(&name, |bytes| bytes.iter_mut().skip(4_096).for_each(|byte| *byte = 0));
+    }
+    assert_eq!(open_with(&disk, options()).1.next_seq, 7);
+}
+
+#[test]
+fn what_is_merged_before_there_is_a_reader_is_not_taken_to_be_seen() {
+    let disk = FakeDisk::default();
+    let (journal, _) = open_with(&disk, options());
+    let _held = journal.append_held(batch("a", 3, 0)).unwrap().wait().unwrap();
+    let disk = disk.after_power_cut(1);
+    let (journal, recovery) = open_with(&disk, options());
+    assert_eq!((recovery.seen_seq, recovery.next_seq), (0, 4));
+    until(|| journal.stats().unmerged == 0);
+    assert_eq!(known(&disk), 0);
+}
+
 #[test]
 fn what_a_start_has_not_decided_about_is_still_to_be_decided_at_the_next() {
     let disk = FakeDisk::default();

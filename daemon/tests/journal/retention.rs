@@ -166,21 +166,57 @@ fn a_spool_is_full_by_what_waits_and_not_by_what_is_kept() {
     let first = fill();
     assert!(journal.stats().spool_full && journal.stats().waiting_bytes > 400 * 1_024);
     let end_seq = journal.next_seq();
-    journal.drained(end_seq / 2);
+    journal.drained(end_seq / 2, end_seq / 2);
     assert!(!journal.stats().spool_full);
     let half = fill();
     assert!((first / 3..=first * 2 / 3).contains(&half), "{half} of {first}");
     journal.allow_waiting(800 * 1_024);
     assert!(!journal.stats().spool_full);
     fill();
-    journal.drained(journal.next_seq());
+    journal.drained(journal.next_seq(), journal.next_seq());
     assert_eq!((journal.stats().waiting_bytes, journal.stats().spool_full), (0, false));
     // Kept on disk all the same, and counted anew by a restart that is told how far the store is.
     let (taken, seq) = (journal.stats().disk_bytes, journal.next_seq());
     assert!(taken > 400 * 1_024);
     journal.close();
     let (journal, _) = open_with(&disk, Options { spool_bytes, ..options() });
-    journal.drained(seq - 100);
+    journal.drained(seq - 100, seq - 100);
     assert!((1..200 * 1_024).contains(&journal.stats().waiting_bytes));
     assert!(!journal.stats().spool_full);
+}
+
+#[test]
+fn what_is_not_stored_counts_by_the_event_and_not_by_the_block() {
+    let (spool_bytes, disk) = (Some(64 << 20), FakeDisk::default());
+    let (journal, _) = open_with(&disk, Options { spool_bytes, ..options() });
+    for number in 0..100 {
+        journal.append(batch_at(&format!("{number}"), 10, 200, NOW_MS)).unwrap().wait().unwrap();
+    }
+    let whole = journal.stats().unstored_bytes;
+    let an_event = whole / 1_000;
+    assert!((100..1_000).contains(&an_event), "{an_event}");
+    // Seven of a thousand are left, wherever blocks begin, and as it is merged.
+    journal.drained(994, 1);
+    for _ in 0..200 {
+        let bytes = journal.stats().unstored_bytes;
+        assert!((1..=7 * an_event * 2).contains(&bytes), "{bytes} of {whole}");
+        if journal.stats().unmerged == 0 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let (bytes, waiting) = (journal.stats().unstored_bytes, journal.stats().waiting_bytes);
+    assert!(waiting > bytes * 50, "aggregates hold all of it: {waiting}");
+    let mut before = u64::MAX;
+    for seq in (1..=1_001).step_by(40) {
+        journal.drained(seq, 1);
+        let bytes = journal.stats().unstored_bytes;
+        assert!(bytes < before, "{bytes} after {before}");
+        before = bytes;
+    }
+    assert_eq!(before, 0);
+    journal.close();
+    let (journal, _) = open_with(&disk, Options { spool_bytes, ..options() });
+    journal.drained(994, 1);
+    assert!(journal.stats().unstored_bytes.abs_diff(bytes) <= an_event);
 }

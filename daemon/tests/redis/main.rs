@@ -11,9 +11,11 @@ mod shared;
 
 mod daemons;
 mod forms;
+mod hour;
 mod refusals;
 mod servers;
 mod trouble;
+mod under_load;
 
 use pulseboardd::clock::Clock;
 use pulseboardd::cluster::{Call, Link, LinkSettings, Script, State};

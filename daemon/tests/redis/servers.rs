@@ -106,14 +106,42 @@ impl RedisCluster {
         format!("redis://{}", self.nodes[(held + 1) % 3].port.address())
     }
 
-    fn holder(&self, key: &str) -> usize {
-        let slot: usize = self.nodes[0].asked(&["CLUSTER", "KEYSLOT", key]).unwrap();
+    /// The node whose slots this key is in.
+    pub(crate) fn holder(&self, key: &str) -> usize {
+        let slot: usize =
+            self.nodes.iter().find_map(|node| node.asked(&["CLUSTER", "KEYSLOT", key])).unwrap();
         (0..3).find(|number| slot < 16_384 * (number + 1) / 3).unwrap()
+    }
+
+    /// A node that does not hold this key.
+    pub(crate) fn other_than(&self, key: &str) -> usize {
+        (self.holder(key) + 1) % 3
+    }
+
+    /// What a key holds.
+    pub(crate) fn get(&self, key: &str) -> Vec<u8> {
+        self.nodes[self.holder(key)].asked(&["GET", key]).unwrap()
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&mut self, number: usize) {
+        self.nodes[number].process.kill();
+    }
+
+    /// Starts one that was killed: it knows its slots, and nothing that was in them.
+    pub(crate) fn restart(&mut self, number: usize) {
+        self.nodes[number].process.start();
+        for node in &self.nodes {
+            eventually("the cluster is whole again", || {
+                let nodes: String = node.asked(&["CLUSTER", "NODES"])?;
+                (nodes.matches(" connected").count() == 3 && !nodes.contains("fail")).then_some(())
+            });
+        }
     }
 
     /// SIGSTOP to a node that does not hold this key.
     pub(crate) fn freeze_node_without(&mut self, key: &str) {
-        let number = (self.holder(key) + 1) % 3;
+        let number = self.other_than(key);
         self.nodes[number].process.freeze();
         self.frozen = Some(number);
     }

@@ -30,14 +30,15 @@ export function System({ open, onClose }: { open: boolean; onClose: () => void }
           ))}
         </ul>
       )}
-      <h3>
-        Figures{node !== undefined && ` of ${node}`} {trouble && <span className="unit">{trouble}</span>}
-      </h3>
-      <div className="figures">
-        {groups.map((group) => (
-          <Figures key={group.name} group={group} />
-        ))}
-      </div>
+      <h3>Figures{node !== undefined && ` of ${node}`}</h3>
+      {trouble && <p role="status">{trouble}</p>}
+      {(groups.length > 0 || !trouble) && (
+        <div className="figures">
+          {groups.map((group) => (
+            <Figures key={group.name} group={group} />
+          ))}
+        </div>
+      )}
     </Dialog>
   );
 }
@@ -88,7 +89,8 @@ function useFigures(active: boolean) {
         setTrouble(undefined);
       } catch (error) {
         if (over) return;
-        setTrouble(`cannot be read: ${error instanceof Error ? error.message : "no answer"}`);
+        const why = error instanceof Error ? error.message : "the daemon does not answer";
+        setTrouble(`They cannot be read: ${why}`);
       }
       timer = setTimeout(read, EVERY_MS);
     };

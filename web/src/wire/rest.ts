@@ -87,6 +87,11 @@ export async function getMetrics(headers: Headers): Promise<Record<string, numbe
     headers: { ...headers, accept: "application/json" },
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
+  // The daemon has them always: this 404 is of what stands in front of it.
+  if (response.status === 404)
+    throw new Error(
+      "what stands in front keeps /metrics to itself. Open the page at a daemon's own address.",
+    );
   if (!response.ok) throw await refusalOf(response);
   return (await response.json()) as Record<string, number>;
 }

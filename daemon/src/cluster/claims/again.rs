@@ -14,7 +14,7 @@ use pulseboard::event::EventBatch;
 
 use super::Claimant;
 use super::rounds::{Kind, Verdict};
-use crate::ingest::{Claims, Fingerprinter};
+use crate::ingest::{Claims, Confirmed, Fingerprinter};
 
 /// How long a start waits for Redis.
 const START_PATIENCE: Duration = Duration::from_secs(3);
@@ -50,6 +50,8 @@ pub trait Undecided: Send {
     fn hide(&mut self, seqs: &[u64]);
     /// Lets readers see what lies below.
     fn let_go_below(&mut self, seq: u64);
+    /// Lets readers see what is left, which nobody could be asked about: no start asks again.
+    fn let_go_for_good(self: Box<Self>);
     /// The sequence after the last of them.
     fn end_seq(&self) -> u64;
 }
@@ -111,14 +113,10 @@ impl Claimant {
         let began = self.0.clock.elapsed();
         let (mut decided, mut hidden) = (0, 0);
         while let Some((first_seq, batch)) = undecided.next_events() {
-            let end_seq = first_seq + batch.len() as u64;
-            let spent = self.0.clock.elapsed().saturating_sub(began);
-            let Some(key) = runtime.block_on(self.reached(began)).filter(|_| spent < DECIDE_WITHIN)
+            let Some(Confirmed { taken, some_unasked }) =
+                runtime.block_on(self.confirmed(&batch, began))
             else {
                 break;
-            };
-            let Ok(taken) = runtime.block_on(self.confirm(ids(&key, &batch).into())) else {
-                continue;
             };
             decided += batch.len();
             hidden += taken.len();
@@ -126,15 +124,34 @@ impl Claimant {
                 let seqs: Vec<u64> = taken.iter().map(|at| first_seq + u64::from(*at)).collect();
                 undecided.hide(&seqs);
             }
-            undecided.let_go_below(end_seq);
+            if some_unasked {
+                break;
+            }
+            undecided.let_go_below(first_seq + batch.len() as u64);
         }
-        let end_seq = undecided.end_seq();
-        undecided.let_go_below(end_seq);
+        undecided.let_go_for_good();
         tracing::info!(
             decided,
             hidden,
             "events that were not confirmed when the daemon ended were decided about again"
         );
+    }
+
+    /// What becomes of these events; `None` when nobody can be asked.
+    async fn confirmed(&self, batch: &EventBatch, began: Duration) -> Option<Confirmed> {
+        loop {
+            let key = self.reached(began).await?;
+            let spent = || self.0.clock.elapsed().saturating_sub(began);
+            if spent() > DECIDE_WITHIN {
+                return None;
+            }
+            match self.confirm(ids(&key, batch).into()).await {
+                Ok(confirmed) if !confirmed.some_unasked || spent() > START_PATIENCE => {
+                    return Some(confirmed);
+                }
+                Ok(_) | Err(_) => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
     }
 
     /// The key to claim with, after waiting for Redis for a while from the start on.
@@ -169,8 +186,10 @@ impl Claimant {
             let mut ranges = (reached, to);
             if !ids.is_empty() {
                 match self.ask(Kind::Confirm, ids.into()).await {
-                    Ok(others) => self.conflicts(&others),
-                    Err(_) => ranges.0 = from,
+                    Ok(others) if others.iter().all(|(_, verdict)| *verdict != Verdict::Away) => {
+                        self.conflicts(&others);
+                    }
+                    Ok(_) | Err(_) => ranges.0 = from,
                 }
             }
             self.0.ranges.lock().add(ranges.0, ranges.1);

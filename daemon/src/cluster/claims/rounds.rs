@@ -79,14 +79,16 @@ pub(super) enum Kind {
     Abandon,
 }
 
-/// Why an id is not ours.
+/// Why an id is not ours, or not known to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Pending,
     Taken,
+    /// The server that would know did not answer; others did, about other ids.
+    Away,
 }
 
-/// The places of ids that are not ours.
+/// The places of ids that are not ours, or not known to be.
 pub(super) type Exceptions = Vec<(u32, Verdict)>;
 
 struct Question {
@@ -232,7 +234,7 @@ impl Claimant {
         match answers {
             Ok(answers) => {
                 for (answer, origins) in answers.into_iter().zip(&round.origins) {
-                    take_in(answer, origins, &mut verdicts);
+                    self.take_in(answer, origins, &mut verdicts);
                 }
             }
             Err(_) => verdicts.iter_mut().for_each(|verdict| *verdict = Err(Away)),
@@ -251,11 +253,12 @@ impl Claimant {
         let mut round = Round::default();
         for kind in [Kind::Claim, Kind::Confirm, Kind::Abandon] {
             let ids = questions.iter().filter(|question| question.kind == kind);
-            let ids = ids.map(|question| question.ids.len()).sum::<usize>();
+            let ids = ids.flat_map(|question| question.ids.iter());
+            let ids = ids.filter(|id| **id != UNCLAIMED).count() as u64;
             if ids == 0 {
                 continue;
             }
-            let args = self.args(kind, ids as u64);
+            let args = self.args(kind, ids);
             let lanes = if self.0.queue.is_cluster { TAGS } else { 1 };
             let mut lanes: Vec<(Call, Vec<(u32, u32)>)> = vec![Default::default(); lanes];
             for (at, question) in questions.iter().enumerate().filter(|(_, q)| q.kind == kind) {
@@ -302,30 +305,38 @@ impl Round {
     }
 }
 
-/// Hands the answer of one call to the questions whose ids it was about.
-fn take_in(
-    answer: RedisResult<Value>,
-    origins: &[(u32, u32)],
-    verdicts: &mut [Result<Exceptions, Away>],
-) {
-    let exceptions = match answer {
-        Ok(Value::Array(exceptions)) => exceptions,
-        other => {
-            if let Err(error) = other {
-                tracing::warn!(%error, "Redis did not take claims on ids; they go unclaimed");
+impl Claimant {
+    /// Hands the answer of one call to the questions whose ids it was about.
+    fn take_in(
+        &self,
+        answer: RedisResult<Value>,
+        origins: &[(u32, u32)],
+        verdicts: &mut [Result<Exceptions, Away>],
+    ) {
+        let mut verdict = |(question, place): &(u32, u32), verdict| {
+            if let Ok(verdicts) = &mut verdicts[*question as usize] {
+                verdicts.push((*place, verdict));
             }
-            for (question, _) in origins {
-                verdicts[*question as usize] = Err(Away);
+        };
+        let exceptions = match answer {
+            Ok(Value::Array(exceptions)) => exceptions,
+            other => {
+                let why = match other {
+                    Ok(_) => "its answer is not one".to_owned(),
+                    Err(error) => self.0.link.words(&error),
+                };
+                tracing::warn!("{}: {why}; ids go unclaimed", self.0.link.setting());
+                *self.0.trouble.lock() = Some((self.0.clock.elapsed(), why));
+                for origin in origins {
+                    verdict(origin, Verdict::Away);
+                }
+                return;
             }
-            return;
-        }
-    };
-    for exception in exceptions {
-        let Value::Int(code) = exception else { continue };
-        let Some((question, place)) = origins.get(code as usize / 2) else { continue };
-        let verdict = if code % 2 == 1 { Verdict::Taken } else { Verdict::Pending };
-        if let Ok(verdicts) = &mut verdicts[*question as usize] {
-            verdicts.push((*place, verdict));
+        };
+        for exception in exceptions {
+            let Value::Int(code) = exception else { continue };
+            let Some(origin) = origins.get(code as usize / 2) else { continue };
+            verdict(origin, if code % 2 == 1 { Verdict::Taken } else { Verdict::Pending });
         }
     }
 }

@@ -40,7 +40,9 @@ async fn look(claimant: &Claimant, ours: &mut [u8; BYTES]) {
     let Ok(answers) = inner.link.pipeline(&[make, read]).await else { return };
     let found = match answers.into_iter().next_back() {
         Some(Ok(Value::BulkString(bytes))) => <[u8; BYTES]>::try_from(bytes.as_slice()).ok(),
-        _ => None,
+        // The server that keeps it is away: the others are asked about ids with what is known.
+        Some(Err(_)) | None => return,
+        Some(Ok(_)) => None,
     };
     let Some(found) = found else {
         tracing::warn!("{}: {name} does not hold what it should; remove it", inner.link.setting());

@@ -32,6 +32,12 @@ const DEBOUNCE_MIN: Duration = Duration::from_millis(20);
 /// How long the local store may take to hold what was counted, and how often it is asked.
 const FOLLOWS_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Buckets that were refused for what they are: past it they are sent when they change.
+const REFUSED_MAX: usize = 10_000;
+/// How far the store's clock, by which events expire, may be ahead.
+const CLOCKS_MS: i64 = 5 * 60_000;
+/// When they are sent again.
+const REFUSED_AGAIN: Duration = Duration::from_secs(5);
 /// Minutes that may be in memory alone when everything is written anew.
 const RECENT_MINUTES: i64 = 200;
 
@@ -64,6 +70,9 @@ pub(super) struct Aggregates {
     /// Events from here on made changes that were not noted; read again once what was noted is
     /// written.
     missed_from: Option<u64>,
+    /// Buckets the store refused for what they are, while it took others; sent again now and then.
+    refused: BTreeSet<(u32, i64)>,
+    refused_at: Duration,
     recounting: Option<JoinHandle<()>>,
 }
 
@@ -76,8 +85,16 @@ impl Aggregates {
     ) -> Self {
         let written = get(&shared.board.written_seq);
         let unread = (written < followed_seq).then_some((written + 1, followed_seq));
-        let mut this =
-            Self { shared, permit, epoch: 0, unread: None, missed_from: None, recounting: None };
+        let mut this = Self {
+            shared,
+            permit,
+            epoch: 0,
+            unread: None,
+            missed_from: None,
+            refused: BTreeSet::new(),
+            refused_at: Duration::ZERO,
+            recounting: None,
+        };
         this.set_unread(unread);
         this
     }
@@ -127,6 +144,7 @@ impl Aggregates {
             self.epoch = epoch;
         }
         self.read_again().await?;
+        self.send_refused().await?;
         let began_ms = self.shared.clock.now_ms();
         let changed = self.shared.counts.take_changes();
         // It is told once, and this round may fail.
@@ -153,7 +171,7 @@ impl Aggregates {
         let upto = self.shared.counts.applied_seq();
         // Whatever was noted or was not: all of it is to be written.
         set(&self.shared.board.unread_events, upto);
-        let counts = &self.shared.counts;
+        let counts = Arc::clone(&self.shared.counts);
         // What is stored here is what can be listed. It follows within a second, and never reaches
         // what is counted meanwhile: that is noted.
         let follows = async {
@@ -166,7 +184,7 @@ impl Aggregates {
         }
         let mut after = i64::MIN / MINUTE;
         loop {
-            let counts = Arc::clone(counts);
+            let counts = Arc::clone(&counts);
             let some = blocking(move || counts.stored_minutes(after, NAMED_MAX)).await?;
             let Some(last) = some.last() else { break };
             after = *last;
@@ -226,8 +244,12 @@ impl Aggregates {
     }
 
     /// Writes every bucket that what changed is in.
-    async fn write(&self, changed: &Changed) -> Result<(), Unfinished> {
-        let mut wanted = self.buckets_of(changed);
+    async fn write(&mut self, changed: &Changed) -> Result<(), Unfinished> {
+        let wanted = self.buckets_of(changed);
+        self.write_buckets(wanted).await
+    }
+
+    async fn write_buckets(&mut self, mut wanted: Vec<(u32, i64)>) -> Result<(), Unfinished> {
         while !wanted.is_empty() {
             let some = wanted[..wanted.len().min(BUCKETS_MAX)].to_vec();
             let counts = Arc::clone(&self.shared.counts);
@@ -236,6 +258,34 @@ impl Aggregates {
             self.put(buckets).await?;
         }
         Ok(())
+    }
+
+    /// Sends what was refused for what it is once more, when it is time: a validator may have been
+    /// mended. What is too old to be made, or is counted from the stored events now, is left.
+    async fn send_refused(&mut self) -> Result<(), Unfinished> {
+        let now = self.shared.clock.elapsed();
+        if self.refused.is_empty() || now.saturating_sub(self.refused_at) < REFUSED_AGAIN {
+            return Ok(());
+        }
+        self.refused_at = now;
+        let oldest_tick = self.shared.counts.oldest_tick();
+        let is_made = |bucket: &(u32, i64)| is_whole_minutes(bucket.0) || bucket.1 >= oldest_tick;
+        self.refused.retain(is_made);
+        let written = self.write_buckets(self.refused.iter().copied().collect()).await;
+        self.tell_refused();
+        written
+    }
+
+    fn tell_refused(&self) {
+        let board = &self.shared.board;
+        if self.refused.is_empty() {
+            board.refused_since_ms.store(0, Ordering::Relaxed);
+        } else {
+            let now_ms = self.shared.clock.now_ms();
+            let since = &board.refused_since_ms;
+            let _ = since.compare_exchange(0, now_ms, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        set(&board.refused_buckets, self.refused.len() as u64);
     }
 
     /// The buckets that what changed is in, but for those that are counted from the stored events.
@@ -266,7 +316,7 @@ impl Aggregates {
     }
 
     /// Writes buckets; those that were counted from the stored events are marked to be so again.
-    async fn put(&self, buckets: Vec<Bucket>) -> Result<(), Unfinished> {
+    async fn put(&mut self, buckets: Vec<Bucket>) -> Result<(), Unfinished> {
         let counted = |bucket: &Bucket| {
             let totals = &bucket.summary.totals;
             totals.events + totals.late + totals.skewed > 0
@@ -286,17 +336,26 @@ impl Aggregates {
             // Whatever else was refused: all of it is written again.
             return Err(Failure::Refused(unfit.message.clone()).into());
         }
+        for put in &puts {
+            self.refused.remove(&(put.bucket.secs, put.bucket.start));
+        }
         if let Some(unfit) = answer.unfit.first() {
             let (secs, tick) = key(&unfit.index);
-            tracing::error!(
-                secs,
-                tick,
-                code = unfit.code,
-                "MongoDB refuses {} aggregates; they are written again when they change: {}",
-                answer.unfit.len(),
-                unfit.message
-            );
+            let what = answer.unfit.iter().map(|unfit| key(&unfit.index));
+            self.refused.extend(what.take(REFUSED_MAX.saturating_sub(self.refused.len())));
+            let reason = unfit.message.clone();
+            let now = self.shared.clock.elapsed();
+            if self.shared.board.failed(What::Aggregates, &reason, now) {
+                tracing::error!(
+                    secs,
+                    tick,
+                    code = unfit.code,
+                    "MongoDB refuses {} aggregates and takes others; they are sent again: {reason}",
+                    answer.unfit.len()
+                );
+            }
         }
+        self.tell_refused();
         if !answer.duplicates.is_empty() {
             let which = answer.duplicates.iter().map(key).collect();
             let standings = self.shared.sink.standings(node, which);
@@ -310,7 +369,9 @@ impl Aggregates {
                 }
             }
         }
-        self.shared.succeeded(What::Aggregates);
+        if self.refused.is_empty() {
+            self.shared.succeeded(What::Aggregates);
+        }
         Ok(())
     }
 
@@ -348,7 +409,8 @@ async fn recount(
         let live = &live.summary.totals;
         // Events that came too late for this minute's ticks stand in their own minutes.
         summary.totals.late = live.late;
-        let kept_from_ms = shared.clock.now_ms() - shared.settings.events_kept_ms;
+        // With room for a server whose clock is ahead of ours.
+        let kept_from_ms = shared.clock.now_ms() - shared.settings.events_kept_ms + CLOCKS_MS;
         let may_be_gone = start * 1_000 < kept_from_ms;
         if may_be_gone && summary.totals.events < live.events {
             tracing::warn!(

@@ -30,6 +30,9 @@ pub(super) struct Board {
     pub written_at_ms: AtomicI64,
     /// Events whose changes to aggregates are not noted yet, and not written.
     pub unread_events: AtomicU64,
+    /// Buckets the store refused for what they are, and since when there are any, Unix ms.
+    pub refused_buckets: AtomicU64,
+    pub refused_since_ms: AtomicI64,
     /// Of events, and of aggregates.
     troubles: [Mutex<Option<Trouble>>; 2],
     clash: Mutex<Option<String>>,

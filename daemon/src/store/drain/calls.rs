@@ -26,6 +26,11 @@ impl Calls {
         Self { late: Arc::new(Semaphore::new(LATE_MAX)), within }
     }
 
+    /// The same for calls that matter only for a shorter time.
+    pub(super) fn shorter(&self, within: Duration) -> Self {
+        Self::new(within.min(self.within))
+    }
+
     /// Runs a call, and waits for it as long as a call may take.
     pub(super) async fn run<T: Send + 'static>(&self, call: Doing<T>) -> Result<T, Failure> {
         let mut task = tokio::spawn(call);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pulseboard::rollup::MINUTE;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Shared;
@@ -17,10 +17,12 @@ use super::board::{add, get, set};
 use super::counts::{is_whole_minutes, start_of};
 use super::delivery::{Delivered, deliver};
 use super::lease::{Permit, permitted};
-use super::puller::{self, Batch};
+use super::puller::{self, Batch, Pulled};
 
 /// Batches in flight; with the one that is made and the one that waits, what bounds memory.
 const IN_FLIGHT: usize = 4;
+/// When what should not end begins anew.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// How often the position is kept.
 const KEEP_EVERY: Duration = Duration::from_millis(500);
 
@@ -59,17 +61,18 @@ impl Events {
             let stop = Arc::new(AtomicBool::new(false));
             let _stops = StopOnDrop(Arc::clone(&stop));
             let from_seq = get(&self.shared.board.drained_seq) + 1;
-            let batches = match puller::start(&self.shared, from_seq, stop) {
-                Ok(batches) => batches,
+            let pulled = match puller::start(&self.shared, from_seq, stop) {
+                Ok(pulled) => pulled,
                 Err(error) => {
                     tracing::error!(%error, "events cannot be drained; trying again");
-                    tokio::time::sleep(Duration::from_secs(5)).await;
+                    tokio::time::sleep(AGAIN_AFTER).await;
                     continue;
                 }
             };
-            if self.follow(batches).await == Ended::Drained {
+            if self.follow(pulled).await == Ended::Drained {
                 return;
             }
+            // Calls under way come to their ends in tasks of their own.
             self.in_flight.abort_all();
             while self.in_flight.join_next().await.is_some() {}
             self.early.clear();
@@ -77,7 +80,8 @@ impl Events {
         }
     }
 
-    async fn follow(&mut self, mut batches: mpsc::Receiver<Batch>) -> Ended {
+    async fn follow(&mut self, pulled: Pulled) -> Ended {
+        let Pulled { mut batches, is_all } = pulled;
         let mut keep = tokio::time::interval(KEEP_EVERY);
         keep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut ended = false;
@@ -91,7 +95,12 @@ impl Events {
                 batch = batches.recv(), if !ended && self.in_flight.len() + self.early.len() < IN_FLIGHT => {
                     match batch {
                         Some(batch) => self.send(batch),
-                        None => ended = true,
+                        None if is_all.load(Ordering::Acquire) => ended = true,
+                        None => {
+                            tracing::error!("reading what is to be drained ended; starting over");
+                            tokio::time::sleep(AGAIN_AFTER).await;
+                            return Ended::StartOver;
+                        }
                     }
                 }
                 Some(done) = self.in_flight.join_next() => match done {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::Shared;
+use super::calls::Calls;
 use super::sink::{Failure, Holder};
 
 /// How often the holder beats.
@@ -21,6 +22,8 @@ const BEAT_EVERY: Duration = Duration::from_secs(2);
 const GONE_AFTER: Duration = Duration::from_secs(12);
 /// A holder that could not beat for this long no longer writes: the other may think it gone.
 const UNSURE_AFTER: Duration = Duration::from_secs(8);
+/// An answer that comes later is of no use; with the pause before it what makes it unsure is seen.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Whether anything may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,7 @@ pub(super) async fn permitted(permit: &mut watch::Receiver<Permit>) -> u64 {
 /// Holds the id.
 pub(super) struct Lease {
     shared: Arc<Shared>,
+    calls: Calls,
     permit: watch::Sender<Permit>,
     mine: Holder,
     epoch: u64,
@@ -69,7 +73,8 @@ impl Lease {
             left: false,
         };
         let beaten = shared.clock.elapsed();
-        Self { shared, permit, mine, epoch: 0, held: false, beaten, other: None }
+        let calls = shared.calls.shorter(ANSWERS_WITHIN);
+        Self { shared, calls, permit, mine, epoch: 0, held: false, beaten, other: None }
     }
 
     /// Runs until `stop`; then leaves, so that whoever comes next need not wait.
@@ -89,7 +94,7 @@ impl Lease {
             let left = Holder { left: true, beat: self.mine.beat + 1, ..self.mine.clone() };
             let hold =
                 self.shared.sink.hold(Arc::clone(&self.shared.settings.node), expected, left);
-            if let Err(error) = self.shared.calls.run(hold).await {
+            if let Err(error) = self.calls.run(hold).await {
                 tracing::debug!(%error, "the store was not told that this instance stops");
             }
         }
@@ -135,7 +140,7 @@ impl Lease {
             }
         }
         let node = Arc::clone(&self.shared.settings.node);
-        let found = self.shared.calls.run(self.shared.sink.holder(node)).await?;
+        let found = self.calls.run(self.shared.sink.holder(node)).await?;
         let Some(found) = found else {
             // Before anybody is permitted anything: the store knows nothing of this node. Sooner
             // once too often than not at all, should the answer get lost.
@@ -156,7 +161,7 @@ impl Lease {
         let next = Holder { beat: self.mine.beat + 1, ..self.mine.clone() };
         let node = Arc::clone(&self.shared.settings.node);
         let hold = self.shared.sink.hold(node, expected, next.clone());
-        let held = self.shared.calls.run(hold).await?;
+        let held = self.calls.run(hold).await?;
         if held {
             self.mine = next;
             self.beaten = asked;

@@ -21,6 +21,9 @@ const DOCUMENTS_MAX: usize = 4_000;
 const BYTES_MAX: usize = 8 << 20;
 /// How long a batch gathers once it has something.
 const GATHER: Duration = Duration::from_millis(25);
+/// How long a disk that does not give what it holds is waited for. What is passed over then is passed
+/// over for good, and reported as damaged; all that comes after it would wait otherwise.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How soon a stop is noticed.
 const WAIT: Duration = Duration::from_millis(100);
 
@@ -37,24 +40,35 @@ pub(super) struct Batch {
     pub bytes: usize,
 }
 
+/// What is pulled.
+pub(super) struct Pulled {
+    pub batches: mpsc::Receiver<Batch>,
+    /// Set before the last batch is followed by none: the journal is closed. Without it the thread
+    /// ended as it should not.
+    pub is_all: Arc<AtomicBool>,
+}
+
 /// Begins to pull from `from_seq` on. Ends when the receiver is gone, or the journal is closed and
 /// all of it was given.
 pub(super) fn start(
     shared: &Arc<Shared>,
     from_seq: u64,
     stop: Arc<AtomicBool>,
-) -> std::io::Result<mpsc::Receiver<Batch>> {
+) -> std::io::Result<Pulled> {
     let (batches, receiver) = mpsc::channel(1);
-    let shared = Arc::clone(shared);
-    let puller = Puller { shared, batches, stop, tail: None, carry: None, next_seq: from_seq };
+    let (shared, is_all) = (Arc::clone(shared), Arc::<AtomicBool>::default());
+    let pulled = Pulled { batches: receiver, is_all: Arc::clone(&is_all) };
+    let (tail, carry) = (None, None);
+    let puller = Puller { shared, batches, stop, is_all, tail, carry, next_seq: from_seq };
     std::thread::Builder::new().name("drain".into()).spawn(move || puller.run())?;
-    Ok(receiver)
+    Ok(pulled)
 }
 
 struct Puller {
     shared: Arc<Shared>,
     batches: mpsc::Sender<Batch>,
     stop: Arc<AtomicBool>,
+    is_all: Arc<AtomicBool>,
     tail: Option<Tail>,
     /// The rest of what was pulled: first sequence, events, and how many of them were taken.
     carry: Option<(u64, Arc<EventBatch>, usize)>,
@@ -74,6 +88,7 @@ impl Puller {
                 }
             }
             if closed {
+                self.is_all.store(true, Ordering::Release);
                 return;
             }
         }
@@ -120,7 +135,9 @@ impl Puller {
     }
 
     fn pull(&mut self, wait: Duration) -> TailItem {
-        let tail = self.tail.get_or_insert_with(|| self.shared.journal.tail(self.next_seq));
+        let tail = self
+            .tail
+            .get_or_insert_with(|| self.shared.journal.tail(self.next_seq).patient(PATIENCE));
         tail.next(wait)
     }
 

@@ -2,6 +2,7 @@
 
 mod busy;
 mod counted;
+mod stopping;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use mongodb::options::ConnectionString;
+use mongodb::options::{ConnectionString, Tls};
 
 /// The database when the connection string names none.
 const DATABASE: &str = "pulseboard";
@@ -44,6 +44,23 @@ impl Settings {
         let database = Self::database(&self.connection()?);
         if THEIRS.contains(&&*database) {
             return Err(SettingsError::Theirs { database });
+        }
+        Ok(())
+    }
+
+    /// Whether the files that it names can be read: for a check before a start. A start goes on
+    /// without them, and says so as of anything else that keeps the store away.
+    pub fn check_files(&self) -> Result<(), SettingsError> {
+        let Some(Tls::Enabled(tls)) = self.connection()?.tls else { return Ok(()) };
+        let files =
+            [("tlsCAFile", tls.ca_file_path), ("tlsCertificateKeyFile", tls.cert_key_file_path)];
+        for (option, file) in files {
+            if let Some(file) = file
+                && let Err(error) = std::fs::File::open(&file)
+            {
+                let file = file.display().to_string();
+                return Err(SettingsError::NoFile { option, file, problem: error.to_string() });
+            }
         }
         Ok(())
     }
@@ -101,6 +118,9 @@ pub enum SettingsError {
     /// It cannot be read as one.
     #[error("is not a connection string: {problem}; it looks like mongodb://HOST:27017/pulseboard")]
     NotOne { problem: String },
+    /// It names a file that is not there.
+    #[error("{option}: the file {file} cannot be read: {problem}")]
+    NoFile { option: &'static str, file: String, problem: String },
     /// It names a database that is not for events.
     #[error(
         "the database {database} is MongoDB's own; name another, as in \

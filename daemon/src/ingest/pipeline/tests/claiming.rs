@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use tokio::sync::Semaphore;
 
-use super::super::super::claims::{Asked, Away, Claim, Claims};
+use super::super::super::claims::{Asked, Away, Claim, Claims, Confirmed};
 use super::*;
 
 /// Where all instances keep their claims.
@@ -77,7 +77,7 @@ impl Claims for Instance {
         })
     }
 
-    fn confirm(&self, ids: Arc<[u128]>) -> Asked<Vec<u32>> {
+    fn confirm(&self, ids: Arc<[u128]>) -> Asked<Confirmed> {
         let (keeper, me) = (Arc::clone(&self.keeper), self.me);
         Box::pin(async move {
             keeper.answers.acquire().await.unwrap().forget();
@@ -88,13 +88,13 @@ impl Claims for Instance {
             let mut taken = Vec::new();
             for (place, id) in ids.iter().enumerate().filter(|(_, id)| **id != UNCLAIMED) {
                 match state.held.get(id) {
-                    Some((whose, _)) if *whose != me => taken.push(place as u32),
+                    Some((whose, true)) if *whose != me => taken.push(place as u32),
                     _ => {
                         state.held.insert(*id, (me, true));
                     }
                 }
             }
-            Ok(taken)
+            Ok(Confirmed { taken, some_unasked: false })
         })
     }
 

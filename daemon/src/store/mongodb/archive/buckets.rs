@@ -71,18 +71,20 @@ impl Archive {
             }
             buckets.add(tick, totals);
         };
-        self.find(queries::buckets(secs, range, Part::Totals), false)?.each(|document| {
-            let Some(stored) = read(document) else { return Ok(()) };
-            for (start, summary) in unwritten.before(stored.tick) {
-                add(&mut buckets, start, &summary.totals);
-            }
-            if unwritten.gives_way(&self.0.own.node, &stored)
-                && let Some(totals) = totals(&stored, &mut names)
-            {
-                add(&mut buckets, stored.tick, &totals);
-            }
-            Ok(())
-        })?;
+        self.find(queries::buckets(secs, range, Part::Totals), Some(self.until()))?.each(
+            |document| {
+                let Some(stored) = read(document) else { return Ok(()) };
+                for (start, summary) in unwritten.before(stored.tick) {
+                    add(&mut buckets, start, &summary.totals);
+                }
+                if unwritten.gives_way(&self.0.own.node, &stored)
+                    && let Some(totals) = totals(&stored, &mut names)
+                {
+                    add(&mut buckets, stored.tick, &totals);
+                }
+                Ok(())
+            },
+        )?;
         for (start, summary) in unwritten.before(i64::MAX) {
             add(&mut buckets, start, &summary.totals);
         }
@@ -103,14 +105,16 @@ impl Archive {
                 *table = table.bounded(ROUTES_MAX);
             }
         };
-        self.find(queries::buckets(secs, range, Part::Routes), false)?.each(|document| {
-            let Some(stored) = read(document) else { return Ok(()) };
-            if unwritten.gives_way(&self.0.own.node, &stored) {
-                add_routes(&stored, &mut table, &mut names);
-                bound(&mut table);
-            }
-            Ok(())
-        })?;
+        self.find(queries::buckets(secs, range, Part::Routes), Some(self.until()))?.each(
+            |document| {
+                let Some(stored) = read(document) else { return Ok(()) };
+                if unwritten.gives_way(&self.0.own.node, &stored) {
+                    add_routes(&stored, &mut table, &mut names);
+                    bound(&mut table);
+                }
+                Ok(())
+            },
+        )?;
         for (_, summary) in unwritten.before(i64::MAX) {
             table.merge(&summary.routes);
             bound(&mut table);
@@ -124,17 +128,19 @@ impl Archive {
         let range = (tick - i64::from(secs) + 1, tick + 1);
         let mut unwritten = self.unwritten(1, range)?;
         let (mut ticks, mut names) = (Ticks::default(), Names::default());
-        self.find(queries::buckets(1, range, Part::Whole), false)?.each(|document| {
-            let Some(stored) = read(document) else { return Ok(()) };
-            if unwritten.gives_way(&self.0.own.node, &stored)
-                && let Some(totals) = totals(&stored, &mut names)
-            {
-                let summary = ticks.change(stored.tick);
-                summary.totals.merge(&totals);
-                add_routes(&stored, &mut summary.routes, &mut names);
-            }
-            Ok(())
-        })?;
+        self.find(queries::buckets(1, range, Part::Whole), Some(self.until()))?.each(
+            |document| {
+                let Some(stored) = read(document) else { return Ok(()) };
+                if unwritten.gives_way(&self.0.own.node, &stored)
+                    && let Some(totals) = totals(&stored, &mut names)
+                {
+                    let summary = ticks.change(stored.tick);
+                    summary.totals.merge(&totals);
+                    add_routes(&stored, &mut summary.routes, &mut names);
+                }
+                Ok(())
+            },
+        )?;
         for (start, summary) in unwritten.before(i64::MAX) {
             ticks.change(start).merge(&summary);
         }
@@ -156,7 +162,7 @@ impl Archive {
     pub fn last_before(&self, tick: i64) -> Result<Option<i64>, ArchiveError> {
         let own = self.unwritten(1, (tick - 3_600, tick))?;
         let mut last_ms = own.0.values().filter_map(|one| one.summary.totals.last_event_ms).max();
-        self.find(queries::last_before(tick), false)?.each(|document| {
+        self.find(queries::last_before(tick), Some(self.until()))?.each(|document| {
             let at = document.get_datetime("lastEventAt");
             last_ms = last_ms.max(at.ok().map(mongodb::bson::DateTime::timestamp_millis));
             Ok(())

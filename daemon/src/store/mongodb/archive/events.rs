@@ -102,15 +102,16 @@ impl Archive {
             to_ms: asked.to_ms,
             now_ms: self.0.clock.now_ms(),
         };
-        let (mut left, mut before_ms) = (asked.limit, None);
+        let (mut left, mut before_ms, until) = (asked.limit, None, self.until());
         if let Some(before) = &asked.before {
             let after = Some((&*before.node, before.seq));
             let find = queries::moment(&matching, before.stored_ms, after, left);
-            left -= self.take(find, asked, &mut page)?.len().min(left);
+            left -= self.take(find, asked, &mut page, until)?.len().min(left);
             before_ms = Some(before.stored_ms);
         }
         if left > 0 {
-            let found = self.take(queries::page(&matching, before_ms, left), asked, &mut page)?;
+            let found =
+                self.take(queries::page(&matching, before_ms, left), asked, &mut page, until)?;
             let last_ms = found.last().map(|spot| spot.stored_ms);
             if let Some(last_ms) = last_ms.filter(|_| found.len() >= left) {
                 // Perhaps there are more of that millisecond, and these are not the first of it.
@@ -119,7 +120,7 @@ impl Archive {
                 page.order.retain(|(spot, _)| spot.stored_ms != last_ms || is_tail(spot));
                 let whole = found.iter().filter(|spot| spot.stored_ms != last_ms).count();
                 let find = queries::moment(&matching, last_ms, None, left - whole);
-                self.take(find, asked, &mut page)?;
+                self.take(find, asked, &mut page, until)?;
             }
         }
         page.settle(asked.limit);
@@ -132,9 +133,10 @@ impl Archive {
         find: Find,
         asked: &PageAsked<'_>,
         page: &mut Page,
+        until: std::time::Duration,
     ) -> Result<Vec<Spot>, ArchiveError> {
         let mut found = Vec::new();
-        self.find(find, false)?.each(|document| {
+        self.find(find, Some(until))?.each(|document| {
             let index = page.events.len();
             match read_event(document, &mut page.events) {
                 Ok(place) => {
@@ -242,7 +244,7 @@ impl Archive {
         let clamp = |ms: i64| ms.clamp(i64::MIN / 2, i64::MAX / 2);
         let clamp = |(from_ms, to_ms): (i64, i64)| (clamp(from_ms), clamp(to_ms));
         let find = queries::count(filter, clamp(arrived_ms), timed_ms.map(clamp));
-        let mut documents = self.find(find, false)?;
+        let mut documents = self.find(find, Some(self.until()))?;
         let mut go_on = true;
         while go_on {
             let (batch, more) = self.batch(&mut documents, drained_seq)?;
@@ -303,10 +305,21 @@ pub struct Export {
 }
 
 impl Export {
+    /// Waits until there is something to give, or it takes long to be found. An export that was begun
+    /// is one that the store could answer.
+    pub fn begun(mut self) -> Result<Self, ArchiveError> {
+        if let Some(find) = self.find.take() {
+            let mut documents = self.archive.find(find, None)?;
+            documents.begin()?;
+            self.batches = Some(documents.into_batches());
+        }
+        Ok(self)
+    }
+
     /// The next events; `None` after the last. Some of them may not match.
     pub fn next_batch(&mut self) -> Result<Option<Arc<EventBatch>>, ArchiveError> {
         if let Some(find) = self.find.take() {
-            self.batches = Some(self.archive.find(find, true)?.into_batches());
+            self.batches = Some(self.archive.find(find, None)?.into_batches());
         }
         while let Some(batches) = self.batches.take() {
             let mut documents = batches.of(&self.archive);

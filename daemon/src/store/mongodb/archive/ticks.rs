@@ -28,7 +28,7 @@ impl Archive {
         let part = if with_routes { Part::Whole } else { Part::Totals };
         let find = queries::Find { batch_size: BATCH, ..queries::buckets(1, range, part) };
         let (mut names, mut nodes) = (Names::default(), Vec::<Arc<str>>::new());
-        self.find(find, false)?.each(|document| {
+        self.find(find, Some(self.until()))?.each(|document| {
             let stored = match read_bucket(document) {
                 Ok(stored) => stored,
                 Err(error) => {
