@@ -100,6 +100,7 @@ export function startMock({ port = 0, rate = 0, model = new Model(), history = H
     tick += 1;
     if (control.rate > 0) for (const e of eventsOf(tick, control.rate)) model.add(e, (tick + 1) * 1000 - 1);
     model.tick(tick);
+    model.ends(tick);
     for (const window of Object.keys(WINDOWS)) {
       const before = frames[window];
       const after = model.aggregate(window, tick);

@@ -23,6 +23,8 @@ export class Model {
     this.lastEventAt = undefined;
     this.behindMs = 0;
     this.nodes = { reporting: 1, expected: 1 };
+    /** Of how many instances a tick is, where it is not of all. */
+    this.parts = new Map();
     this.notices = [];
   }
 
@@ -68,9 +70,15 @@ export class Model {
       slot = emptyTick();
       this.ticks.set(n, slot);
       this.ticks.delete(n - KEPT_TICKS);
+      this.parts.delete(n - KEPT_TICKS);
       this.firstTick = Math.min(this.firstTick ?? n, n);
     }
     return slot;
+  }
+
+  /** Remembers who is missing in a tick as it ends. */
+  ends(n) {
+    if (this.nodes.reporting < this.nodes.expected) this.parts.set(n, this.nodes);
   }
 
   /** What is said of now, whatever the tick. */
@@ -195,6 +203,12 @@ export class Model {
       columns.activeUsers.push(a ? a.activeUsers : null);
       columns.errors.push(a ? a.errors : null);
       for (const q of ["p50", "p95", "p99"]) columns[q].push(a?.latencyMs ? a.latencyMs[q] : null);
+    }
+    if (ticks.some((t) => this.parts.has(t))) {
+      const { expected } = this.nodes;
+      for (const name of ["reporting", "expected"]) {
+        columns[name] = ticks.map((t, i) => aggregates[i] && (this.parts.get(t)?.[name] ?? expected));
+      }
     }
     return columns;
   }

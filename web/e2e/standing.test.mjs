@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { startMock } from "../dev/mock.mjs";
-import { faintText, openPage, says } from "./page.mjs";
+import { faintText, frames, hold, openPage, says } from "./page.mjs";
 import { real, someEvents, startTarget } from "./target.mjs";
 
 const AWAY = {
@@ -95,6 +95,50 @@ describe("several instances", () => {
     await counted(page, /^3 of 3 instances$/, ":not(.missing)");
     mock.control({ nodes: { reporting: 1, expected: 1 }, notices: [GONE] });
     await counted(page, /^alone$/, ".missing");
+    await close();
+  });
+
+  test("of which some are missing are said by every chart, for as long as the seconds are in it", async (t) => {
+    // One of its own: what others' seconds lacked is no part of it.
+    const mock = await startMock({ rate: 60 });
+    t.after(() => mock.close());
+    mock.control({ nodes: THREE });
+    const { page, close } = await openPage(mock);
+    await says(page, "live");
+    const charts = page.locator("figure.chart");
+    const partly = (many) =>
+      page.waitForFunction(
+        (n) =>
+          document.querySelectorAll('figure.chart[aria-label*="with only 1 of 3 instances"]').length === n,
+        many,
+      );
+    await partly(0);
+    const places = () =>
+      charts.evaluateAll((all) => all.map((each) => each.getBoundingClientRect().toJSON()));
+    const well = await places();
+    mock.control({ nodes: { reporting: 1, expected: 3 } });
+    await counted(page, /^1 of 3 instances$/, ".missing");
+    await partly(4);
+    mock.control({ nodes: THREE });
+    await counted(page, /^3 of 3 instances$/, ":not(.missing)");
+    // They are all here again, and the seconds without them are told by who was there, and by the history.
+    await partly(4);
+    assert.deepEqual(await places(), well);
+    await page.reload();
+    await says(page, "live");
+    await partly(4);
+    const plot = charts.first().locator(".u-over");
+    const { width, height } = await plot.boundingBox();
+    // The picture is held: a tick that comes meanwhile moves what the crosshair stands on.
+    await hold(page);
+    // From its end leftwards until the crosshair stands on one of them.
+    const said = page.locator(".chart .time:visible", { hasText: /:\d\d, 1 of 3 instances$/ });
+    for (let x = width - 1; x > 0 && (await said.count()) === 0; x -= 1) {
+      await plot.hover({ position: { x, y: height / 2 } });
+      await frames(page, 2);
+    }
+    // The crosshair is all charts' own.
+    assert.equal(await said.count(), 4);
     await close();
   });
 

@@ -3,7 +3,8 @@
 
 import { type ReactNode, useMemo, useRef, useSyncExternalStore } from "react";
 import { clock, NOTHING } from "../state/format";
-import { X } from "../state/series";
+import { type Part, X } from "../state/series";
+import { partSaid } from "../state/summary";
 import type { Cell } from "../wire/types";
 import { getCrosshair, subscribeCrosshair } from "./crosshair";
 import { Plot } from "./Plot";
@@ -17,6 +18,8 @@ interface Props {
   drawn: Cell[][];
   /** What the legend says for each line; the drawn columns unless lines are stacked. */
   said?: Cell[][];
+  /** Where somebody's counts are missing. */
+  parts: Part[];
   format: (value: number) => string;
   /** The newest tick, and what the axis calls it. */
   tick: number | undefined;
@@ -31,20 +34,27 @@ export function Chart({
   spec,
   drawn,
   said = drawn,
+  parts,
   format,
   tick,
   end,
   summary,
   children,
 }: Props) {
-  const names = useRef({ end, tick });
-  names.current = { end, tick };
+  const names = useRef({ end, tick, parts });
+  names.current = { end, tick, parts };
   // biome-ignore lint/correctness/useExhaustiveDependencies: the columns are the data; their list is new each time
   const data = useMemo<[number[], ...Cell[][]]>(() => [X, ...drawn], drawn);
 
   const spoken: Names = {
     end: () => names.current.end,
-    at: (entry) => (names.current.tick === undefined ? "" : clock(names.current.tick + (X[entry] ?? 0))),
+    at: (entry) => {
+      const { tick, parts } = names.current;
+      if (tick === undefined) return "";
+      const part = parts[entry];
+      return clock(tick + (X[entry] ?? 0)) + (part ? `, ${partSaid(part)}` : "");
+    },
+    parts: () => names.current.parts,
   };
 
   return (

@@ -1,7 +1,7 @@
 // The small history beside a big number.
 
-import { useMemo } from "react";
-import { X } from "../state/series";
+import { useMemo, useRef } from "react";
+import { type Part, X } from "../state/series";
 import type { Cell } from "../wire/types";
 import { Plot } from "./Plot";
 import type { Token } from "./palette";
@@ -9,6 +9,8 @@ import { sparkOptions } from "./spec";
 
 interface Props {
   cells: Cell[];
+  /** Where somebody's counts are missing. */
+  parts: Part[];
   token: Token;
   leastTop: number;
   mostTop?: number | undefined;
@@ -16,7 +18,14 @@ interface Props {
   width?: number;
 }
 
-export function Spark({ cells, token, leastTop, mostTop, width = 1.5 }: Props) {
+export function Spark({ cells, parts, token, leastTop, mostTop, width = 1.5 }: Props) {
+  const missing = useRef(parts);
+  missing.current = parts;
   const data = useMemo<[number[], Cell[]]>(() => [X, cells], [cells]);
-  return <Plot options={(size) => sparkOptions(token, { leastTop, mostTop }, width, size)} data={data} />;
+  return (
+    <Plot
+      options={(size) => sparkOptions(token, { leastTop, mostTop }, width, size, () => missing.current)}
+      data={data}
+    />
+  );
 }

@@ -3,8 +3,10 @@
 
 import type uPlot from "uplot";
 import { HISTORY_TICKS } from "../state/columns";
+import type { Part } from "../state/series";
 import { setCrosshair } from "./crosshair";
 import { color, type Token } from "./palette";
+import { partHooks } from "./parts";
 import { nextTop } from "./scale";
 
 export interface LineSpec {
@@ -39,6 +41,7 @@ export interface ChartSpec {
 const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 const SYNC_KEY = "pulseboard";
 const LEFT_AXIS_PX = 52;
+const RIGHT_PX = 32;
 
 function seriesOf(lines: LineSpec[]): uPlot.Series[] {
   return lines.map((line) => ({
@@ -111,8 +114,10 @@ export type Size = { width: number; height: number };
 export interface Names {
   /** The newest tick: `now`, or a time. */
   end: () => string;
-  /** The time of an entry. */
+  /** The time of an entry, and who is missing in it. */
   at: (entry: number) => string;
+  /** Where somebody's counts are missing. */
+  parts: () => Part[];
 }
 
 /** The time under the crosshair, on the axis. */
@@ -128,7 +133,10 @@ function timeLabel(at: Names["at"]): Pick<uPlot.Hooks.Arrays, "init" | "setCurso
         label.hidden = !shown;
         if (!shown) return;
         label.textContent = at(idx);
-        label.style.left = `${left}px`;
+        // Its middle stands under the crosshair, and its ends inside of the chart, a little past the plot.
+        const half = label.offsetWidth / 2;
+        const last = u.over.clientWidth + RIGHT_PX - half;
+        label.style.left = `${Math.max(half - LEFT_AXIS_PX, Math.min(left, last))}px`;
       },
       (u) => setCrosshair(u.cursor.idx ?? undefined),
     ],
@@ -137,10 +145,11 @@ function timeLabel(at: Names["at"]): Pick<uPlot.Hooks.Arrays, "init" | "setCurso
 
 /** Options of a full chart with axes and the shared crosshair. */
 export function chartOptions(spec: ChartSpec, size: Size, names: Names): uPlot.Options {
+  const partial = partHooks(names.parts, true);
   const hairline = { stroke: () => color("hairline"), width: 1 };
   return {
     ...size,
-    padding: [8, 32, 0, 0],
+    padding: [8, RIGHT_PX, 0, 0],
     legend: { show: false },
     scales: { x: { time: false, range: [-HISTORY_TICKS, 0] }, y: topScale(spec.leastTop, spec.mostTop) },
     series: [{}, ...seriesOf(spec.lines)],
@@ -176,7 +185,8 @@ export function chartOptions(spec: ChartSpec, size: Size, names: Names): uPlot.O
     },
     hooks: {
       ...timeLabel(names.at),
-      ...(spec.thresholds ? { draw: [drawThresholds(spec.thresholds)] } : {}),
+      drawClear: partial.drawClear,
+      draw: [...(spec.thresholds ? [drawThresholds(spec.thresholds)] : []), ...partial.draw],
     },
   };
 }
@@ -185,7 +195,13 @@ export function chartOptions(spec: ChartSpec, size: Size, names: Names): uPlot.O
 export type Tops = { leastTop: number; mostTop?: number | undefined };
 
 /** Options of a small history beside a number: no axes, no crosshair. */
-export function sparkOptions(token: Token, tops: Tops, width: number, size: Size): uPlot.Options {
+export function sparkOptions(
+  token: Token,
+  tops: Tops,
+  width: number,
+  size: Size,
+  parts: () => Part[],
+): uPlot.Options {
   return {
     ...size,
     padding: [2, 2, 2, 2],
@@ -194,5 +210,6 @@ export function sparkOptions(token: Token, tops: Tops, width: number, size: Size
     scales: { x: { time: false, range: [-HISTORY_TICKS, 0] }, y: topScale(tops.leastTop, tops.mostTop) },
     axes: [{ show: false }, { show: false }],
     series: [{}, ...seriesOf([{ name: "", token, width, fill: 0.14 }])],
+    hooks: partHooks(parts, false),
   };
 }

@@ -4,7 +4,7 @@ import { Chart } from "../charts/Chart";
 import type { ChartSpec } from "../charts/spec";
 import { compact, count, latency, rate } from "../state/format";
 import type { Room } from "../state/room";
-import { BANDS, type Series, seriesOf } from "../state/series";
+import { BANDS, type Part, type Series, seriesOf } from "../state/series";
 import { summary } from "../state/summary";
 import type { Cell } from "../wire/types";
 import { BAD_RATE, WARN_RATE } from "./Kpis";
@@ -50,6 +50,7 @@ const LATENCY: ChartSpec = {
 };
 
 const EMPTY_CELLS: Cell[] = [];
+const WHOLE: Part[] = [];
 const EMPTY_STATUS: Cell[][] = STATUS.lines.map(() => EMPTY_CELLS);
 const EMPTY_LATENCY: Cell[][] = LATENCY.lines.map(() => EMPTY_CELLS);
 
@@ -97,6 +98,7 @@ export function Charts({ room, end }: Props) {
   const columns = series ? columnsOf(series) : EMPTY_COLUMNS;
   const of = room ? room.window : "";
   const tick = room?.tick;
+  const parts = series?.parts ?? WHOLE;
   return (
     <>
       <Chart
@@ -106,9 +108,10 @@ export function Charts({ room, end }: Props) {
         drawn={columns.status.drawn}
         said={columns.status.said}
         format={bandRate}
+        parts={parts}
         tick={tick}
         end={end}
-        summary={summary("events per second", series?.rate ?? EMPTY_CELLS, rate)}
+        summary={summary("events per second", series?.rate ?? EMPTY_CELLS, rate, parts)}
       />
       <Chart
         title="active users"
@@ -116,9 +119,10 @@ export function Charts({ room, end }: Props) {
         spec={USERS}
         drawn={columns.users}
         format={count}
+        parts={parts}
         tick={tick}
         end={end}
-        summary={summary("active users", series?.users ?? EMPTY_CELLS, count)}
+        summary={summary("active users", series?.users ?? EMPTY_CELLS, count, parts)}
       />
       <Chart
         title="error rate"
@@ -126,9 +130,10 @@ export function Charts({ room, end }: Props) {
         spec={ERRORS}
         drawn={columns.errors}
         format={perCent}
+        parts={parts}
         tick={tick}
         end={end}
-        summary={summary("error rate", series?.errorRate ?? EMPTY_CELLS, perCent)}
+        summary={summary("error rate", series?.errorRate ?? EMPTY_CELLS, perCent, parts)}
       />
       <Chart
         title="latency"
@@ -136,9 +141,10 @@ export function Charts({ room, end }: Props) {
         spec={LATENCY}
         drawn={columns.latency}
         format={latency}
+        parts={parts}
         tick={tick}
         end={end}
-        summary={summary("latency, 95th percentile", series?.p95 ?? EMPTY_CELLS, latency)}
+        summary={summary("latency, 95th percentile", series?.p95 ?? EMPTY_CELLS, latency, parts)}
       />
     </>
   );

@@ -6,7 +6,7 @@ import { Spark } from "../charts/Spark";
 import { at } from "../state/columns";
 import { count, latency, latencyNumber, latencyUnit, NOTHING, percent, rate } from "../state/format";
 import type { Room } from "../state/room";
-import { type Series, seriesOf } from "../state/series";
+import { type Part, type Series, seriesOf } from "../state/series";
 import { type Change, change, changeInPoints } from "../state/summary";
 import type { Cell } from "../wire/types";
 
@@ -20,6 +20,8 @@ export interface Kpi {
   change: Change | undefined;
   token: Token;
   cells: Cell[];
+  /** Where somebody's counts are missing in them. */
+  parts: Part[];
   leastTop: number;
   mostTop?: number;
   /** A value of `cells` with its unit. */
@@ -27,6 +29,7 @@ export interface Kpi {
 }
 
 const NO_CELLS: Cell[] = [];
+const WHOLE: Part[] = [];
 
 /** Where an error rate starts to need someone, and where it needs them now. */
 export const WARN_RATE = 0.01;
@@ -42,6 +45,7 @@ export function kpisOf(room: Room | undefined): Kpi[] {
   const series: Series | undefined = room && seriesOf(room);
   const before = (cells: Cell[] | undefined): Cell =>
     cells?.[cells.length - 1 - (room?.lengthS ?? 0)] ?? null;
+  const parts = series?.parts ?? WHOLE;
   const p95 = aggregate?.latencyMs?.p95;
   return [
     {
@@ -53,6 +57,7 @@ export function kpisOf(room: Room | undefined): Kpi[] {
       change: change(aggregate?.eventsPerSecond ?? null, before(series?.rate)),
       token: "accent",
       cells: series?.rate ?? NO_CELLS,
+      parts,
       leastTop: 1,
       format: rate,
     },
@@ -68,6 +73,7 @@ export function kpisOf(room: Room | undefined): Kpi[] {
       ),
       token: "users",
       cells: series?.users ?? NO_CELLS,
+      parts,
       leastTop: 5,
       format: count,
     },
@@ -83,6 +89,7 @@ export function kpisOf(room: Room | undefined): Kpi[] {
       ),
       token: "bad",
       cells: series?.errorRate ?? NO_CELLS,
+      parts,
       leastTop: 2,
       mostTop: 100,
       format: (value) => percent(value / 100),
@@ -96,6 +103,7 @@ export function kpisOf(room: Room | undefined): Kpi[] {
       change: change(p95 ?? null, before(series?.p95)),
       token: "latency",
       cells: series?.p95 ?? NO_CELLS,
+      parts,
       leastTop: 10,
       format: latency,
     },
@@ -108,7 +116,13 @@ export function Kpis({ room }: { room: Room | undefined }) {
       {kpisOf(room).map((kpi) => (
         <Tile key={kpi.key} kpi={kpi} window={room?.window}>
           {kpi.cells.length > 0 && (
-            <Spark cells={kpi.cells} token={kpi.token} leastTop={kpi.leastTop} mostTop={kpi.mostTop} />
+            <Spark
+              cells={kpi.cells}
+              parts={kpi.parts}
+              token={kpi.token}
+              leastTop={kpi.leastTop}
+              mostTop={kpi.mostTop}
+            />
           )}
         </Tile>
       ))}

@@ -81,6 +81,7 @@ export function Wall({ onLeave, onToken }: { onLeave: () => void; onToken: () =>
             {kpi.cells.length > 0 && (
               <Spark
                 cells={kpi.cells}
+                parts={kpi.parts}
                 token={kpi.token}
                 leastTop={kpi.leastTop}
                 mostTop={kpi.mostTop}

@@ -6,7 +6,17 @@ import type { Aggregate, Cell, History } from "../wire/types";
 /** Five minutes: what the charts show, and what a snapshot brings. Older entries fall out at the front. */
 export const HISTORY_TICKS = 300;
 
-export const NUMBERS = ["events", "activeUsers", "errors", "p50", "p95", "p99"] as const;
+/** `reporting` of `expected` instances are in a tick; both null where the daemon says nothing, which means all. */
+export const NUMBERS = [
+  "events",
+  "activeUsers",
+  "errors",
+  "p50",
+  "p95",
+  "p99",
+  "reporting",
+  "expected",
+] as const;
 export type NumberColumn = (typeof NUMBERS)[number];
 
 export interface Columns {
@@ -20,7 +30,16 @@ export interface Columns {
 export const EMPTY: Columns = {
   from: 0,
   length: 0,
-  numbers: { events: [], activeUsers: [], errors: [], p50: [], p95: [], p99: [] },
+  numbers: {
+    events: [],
+    activeUsers: [],
+    errors: [],
+    p50: [],
+    p95: [],
+    p99: [],
+    reporting: [],
+    expected: [],
+  },
   classes: {},
 };
 
@@ -51,6 +70,8 @@ export function rowOf(aggregate: Aggregate): Row {
       p50: latency?.p50 ?? null,
       p95: latency?.p95 ?? null,
       p99: latency?.p99 ?? null,
+      reporting: aggregate.nodes.reporting,
+      expected: aggregate.nodes.expected,
     },
     classes: aggregate.statusClasses,
   };
@@ -73,6 +94,8 @@ function rowsOf(history: History): Row[] {
         p50: cell("p50"),
         p95: cell("p95"),
         p99: cell("p99"),
+        reporting: cell("reporting"),
+        expected: cell("expected"),
       },
       classes,
     };

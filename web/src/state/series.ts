@@ -2,7 +2,7 @@
 // seconds before the newest tick, -299 to 0, so that axes and crosshair stay put while the data moves.
 
 import type { Cell } from "../wire/types";
-import { HISTORY_TICKS } from "./columns";
+import { type Columns, HISTORY_TICKS } from "./columns";
 import type { Room } from "./room";
 
 export const X: number[] = Array.from({ length: HISTORY_TICKS }, (_, i) => i - HISTORY_TICKS + 1);
@@ -26,7 +26,12 @@ export interface Series {
   p50: Cell[];
   p95: Cell[];
   p99: Cell[];
+  /** Where somebody's counts are missing, and how many are in; null where all are. */
+  parts: Part[];
 }
+
+/** So many of the instances are in a tick's numbers, and not all. */
+export type Part = { reporting: number; expected: number } | null;
 
 const computed = new WeakMap<object, Series>();
 
@@ -86,7 +91,44 @@ function compute({ history, lengthS }: Room): Series {
     p50: align(numbers.p50, same),
     p95: align(numbers.p95, same),
     p99: align(numbers.p99, same),
+    parts: partsOf(history),
   };
+}
+
+function partsOf({ numbers, length }: Columns): Part[] {
+  const parts: Part[] = new Array(HISTORY_TICKS).fill(null);
+  for (let i = 0; i < length; i++) {
+    const reporting = numbers.reporting[i];
+    const expected = numbers.expected[i];
+    // Nothing measured leaves a gap in the line, which says it already.
+    if (typeof reporting !== "number" || typeof expected !== "number" || reporting >= expected) continue;
+    if (numbers.events[i] === null) continue;
+    parts[HISTORY_TICKS - length + i] = { reporting, expected };
+  }
+  return parts;
+}
+
+/** Entries in a row that lack somebody: from the first to the last, the fewest of them. */
+export interface Stretch {
+  from: number;
+  to: number;
+  fewest: NonNullable<Part>;
+}
+
+export function stretchesOf(parts: Part[]): Stretch[] {
+  const stretches: Stretch[] = [];
+  let open: Stretch | undefined;
+  parts.forEach((part, i) => {
+    if (!part) open = undefined;
+    else if (!open) {
+      open = { from: i, to: i, fewest: part };
+      stretches.push(open);
+    } else {
+      open.to = i;
+      if (part.reporting < open.fewest.reporting) open.fewest = part;
+    }
+  });
+  return stretches;
 }
 
 /** Lowest and highest of what was measured, or undefined where nothing was. */

@@ -31,10 +31,21 @@ test("a change has a sign, and none where there is nothing to compare", () => {
 });
 
 test("a chart in a sentence", () => {
-  expect(summary("events per second", [900, null, 1_900, 1_284], rate, 300)).toBe(
+  expect(summary("events per second", [900, null, 1_900, 1_284], rate, [], 300)).toBe(
     "events per second, now 1,284.0, between 900.0 and 1,900.0 in the last 5m00s",
   );
-  expect(summary("latency", [null], rate, 300)).toBe("latency: nothing measured in the last 5m00s");
+  expect(summary("latency", [null], rate, [], 300)).toBe("latency: nothing measured in the last 5m00s");
+});
+
+test("a chart in a sentence says for how long somebody's counts are missing", () => {
+  const one = { reporting: 1, expected: 3 };
+  const two = { reporting: 2, expected: 3 };
+  expect(summary("active users", [4, 2, 2, 4], count, [null, one, one, null], 4)).toBe(
+    "active users, now 4, between 2 and 4 in the last 4s, 2s of it with only 1 of 3 instances",
+  );
+  expect(summary("active users", [4, 2, 4, 3], count, [null, one, null, two], 4)).toBe(
+    "active users, now 3, between 2 and 4 in the last 4s, 2s of it with as few as 1 of 3 instances",
+  );
 });
 
 test("the address holds the view and nothing else", () => {
