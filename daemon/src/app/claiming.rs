@@ -2,6 +2,7 @@
 //! claimed again, and ingest. Nothing where this instance is alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pulseboard::event::EventBatch;
 
@@ -12,6 +13,8 @@ use crate::cluster::{ClaimSettings, Claimant, Cluster};
 use crate::config::Config;
 use crate::journal::{Journal, ScanRange, Unseen};
 
+/// A start waits so long for the first word on Redis: it is there within a second all the same.
+pub(super) const FIRST_ANSWER_WITHIN: Duration = Duration::from_millis(400);
 /// Events of an earlier process that are claimed once more, in case it could not: at most these
 /// newest ones.
 const EARLIER_EVENTS: u64 = 1_000_000;

@@ -101,7 +101,11 @@ impl Running {
             let _inside = runtime.enter();
             build(&config, store, &path, &clock, authority, address)
         });
-        started.await.map_err(|error| StartError::Failed(error.to_string()))?
+        let started = started.await.map_err(|error| StartError::Failed(error.to_string()))??;
+        if let Some(claims) = &started.0.stages.claims {
+            claims.first_answer(claiming::FIRST_ANSWER_WITHIN).await;
+        }
+        Ok(started)
     }
 
     /// What is served.

@@ -15,7 +15,11 @@ use crate::shared::redis::Redis;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn claimant_of(redis: &Redis, node: &str, ids_max: u64) -> Claimant {
-    let settings = LinkSettings::parse("cluster.redis_url", &redis.url()).unwrap();
+    claimant_at(&redis.url(), node, ids_max)
+}
+
+fn claimant_at(url: &str, node: &str, ids_max: u64) -> Claimant {
+    let settings = LinkSettings::parse("cluster.redis_url", url).unwrap();
     let link = Link::open(&settings, Clock::system()).unwrap();
     let horizon = Duration::from_hours(1);
     let settings = ClaimSettings { node: node.into(), horizon, ids_max };
@@ -29,6 +33,33 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
         }
     };
     tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+#[tokio::test]
+async fn a_start_waits_for_the_first_word_on_redis_and_no_longer() {
+    let open = |url: &str| claimant_at(url, "00000000000a", 1_000);
+    let waited = |claimant: &Claimant, most: Duration| {
+        let claimant = claimant.clone();
+        let waiting = tokio::spawn(async move { claimant.first_answer(most).await });
+        async { tokio::time::timeout(PATIENCE, waiting).await.expect("it goes on").unwrap() }
+    };
+    let redis = Redis::start();
+    let claimant = open(&redis.url());
+    waited(&claimant, PATIENCE * 10).await;
+    assert!(claimant.is_up(), "it can claim from the first call on");
+
+    let refusing = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("redis://{}", listener.local_addr().unwrap())
+    };
+    let claimant = open(&refusing);
+    waited(&claimant, PATIENCE * 10).await;
+    assert!(!claimant.is_up(), "nobody is there, and that is known at once");
+
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let claimant = open(&format!("redis://{}", silent.local_addr().unwrap()));
+    waited(&claimant, Duration::from_millis(20)).await;
+    assert!(!claimant.is_up());
 }
 
 async fn two(redis: &Redis) -> (Claimant, Claimant) {

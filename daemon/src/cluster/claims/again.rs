@@ -1,8 +1,9 @@
 //! Events whose ids are claimed after the fact, from the journal.
 //!
-//! At a start: those that no reader had seen when the process before ended. Each is confirmed, or
-//! hidden because another instance has it, before readers see it; in order, within a minute, and
-//! without waiting long for a Redis that is away. While the daemon runs: those that were accepted
+//! At a start, which waits a moment for Redis before it takes anything: those that no reader had
+//! seen when the process before ended. Each is confirmed, or hidden because another instance has
+//! it, before readers see it; in order, within a minute, and without waiting long for a Redis that
+//! is away. While the daemon runs: those that were accepted
 //! with nobody to ask. They are counted already; what another instance has too is only counted as
 //! a conflict, for the store to settle. Ranges are merged where there are too many of them.
 
@@ -14,12 +15,15 @@ use pulseboard::event::EventBatch;
 
 use super::Claimant;
 use super::rounds::{Kind, Verdict};
+use crate::cluster::link::State;
 use crate::ingest::{Claims, Confirmed, Fingerprinter};
 
 /// How long a start waits for Redis.
 const START_PATIENCE: Duration = Duration::from_secs(3);
 /// How long deciding may take in all.
 const DECIDE_WITHIN: Duration = Duration::from_mins(1);
+/// How often a start looks whether it can begin.
+const FIRST_LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How often it is looked whether there is somebody to ask.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A pause when nothing could be done.
@@ -91,6 +95,21 @@ impl Ranges {
 }
 
 impl Claimant {
+    /// Waits for the first word on Redis, so that a start does not take ids unclaimed which it could
+    /// have claimed a moment later: until they can be, Redis is known to be away, or `most` is over.
+    pub async fn first_answer(&self, most: Duration) {
+        let began = self.0.clock.elapsed();
+        let link = self.0.link.state();
+        let is_open = || match *link.borrow() {
+            State::Connecting => true,
+            State::Up => self.0.key.load().is_none(),
+            State::Down { .. } | State::Refused { .. } => false,
+        };
+        while is_open() && self.0.clock.elapsed().saturating_sub(began) < most {
+            tokio::time::sleep(FIRST_LOOK_EVERY).await;
+        }
+    }
+
     /// Goes through what no reader has seen, then keeps claiming what was accepted unclaimed: from
     /// `since_seq` on what an earlier process may have. Blocks nobody.
     pub fn follow(
