@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use pulseboard::wire::server::{Aggregate, History};
+use pulseboard::wire::server::{Aggregate, History, Nodes};
 
 /// Ticks held; the oldest go. As many as the daemon sends after an absence.
 pub const TICKS_MAX: usize = 3_600;
@@ -19,6 +19,8 @@ pub struct Sample {
     pub errors: Option<u64>,
     /// 95th percentile of latency, ms.
     pub p95: Option<f64>,
+    /// Of how many instances it is, where somebody's counts are missing.
+    pub part: Option<Nodes>,
 }
 
 impl Sample {
@@ -70,6 +72,7 @@ impl Series {
             users: Some(aggregate.active_users),
             errors: Some(aggregate.errors),
             p95: aggregate.latency_ms.map(|latency| latency.p95),
+            part: lacking(aggregate.nodes.reporting, aggregate.nodes.expected),
         };
         self.put(tick, sample);
     }
@@ -139,9 +142,22 @@ fn columns(history: &History) -> impl Iterator<Item = (i64, Sample)> + '_ {
             users: history.active_users.get(row).copied().flatten(),
             errors: history.errors.get(row).copied().flatten(),
             p95: history.p95.get(row).copied().flatten(),
+            part: part(history, row),
         };
         (*tick, sample)
     })
+}
+
+/// Who is missing in a history's row. Without the columns nobody is; a row nobody was up for is a
+/// gap, which says it already.
+fn part(history: &History, row: usize) -> Option<Nodes> {
+    history.events.get(row).copied().flatten()?;
+    let reporting = history.reporting.get(row).copied().flatten()?;
+    lacking(reporting, history.expected.get(row).copied().flatten()?)
+}
+
+fn lacking(reporting: u32, expected: u32) -> Option<Nodes> {
+    (reporting < expected).then_some(Nodes { reporting, expected })
 }
 
 #[cfg(test)]
@@ -173,6 +189,25 @@ mod tests {
         assert_eq!(events(&series, 10..=14), [Some(5), Some(6), Some(6), None, None]);
         series.correct(&history(1..=2, 6));
         assert_eq!(series.at(1).events, None);
+    }
+
+    #[test]
+    fn a_tick_that_lacks_an_instance_is_known_until_a_correction_makes_it_whole() {
+        const ONE: Option<Nodes> = Some(Nodes { reporting: 1, expected: 3 });
+        let mut series = Series::default();
+        let mut past = history(10..=13, 5);
+        past.events[3] = None;
+        past.reporting = vec![Some(3), Some(1), Some(1), None];
+        past.expected = vec![Some(3), Some(3), Some(3), None];
+        series.extend(&past);
+        let parts = |series: &Series| [10, 11, 12, 13].map(|tick| series.at(tick).part);
+        assert_eq!(parts(&series), [None, ONE, ONE, None]);
+        series.correct(&history(11..=11, 9));
+        assert_eq!(parts(&series), [None, None, ONE, None]);
+        let lost =
+            History { reporting: vec![Some(1)], expected: vec![Some(3)], ..history(10..=10, 2) };
+        series.correct(&lost);
+        assert_eq!(parts(&series), [ONE, None, ONE, None]);
     }
 
     #[test]

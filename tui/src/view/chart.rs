@@ -2,6 +2,7 @@
 //! scale at the left, the time along the lower edge. Columns stand at multiples of their width in
 //! time, so that the picture shifts as a whole and no bar changes its mind.
 
+use pulseboard::wire::server::Nodes;
 use ratatui::layout::Rect;
 
 use super::pen::{Pen, width};
@@ -14,6 +15,8 @@ const GUTTER: u16 = 5;
 /// Seconds between labels of the time axis, and the cells each needs.
 const STEPS_SECS: [i64; 5] = [15, 30, 60, 120, 300];
 const LABEL_CELLS: i64 = 10;
+/// What the axis has under seconds that lack somebody's counts.
+const LACKING: char = '×';
 
 /// Draws a chart of the chosen window.
 pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, measure: Measure) {
@@ -32,6 +35,8 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, measure: Measure) {
     scale_labels(pen, plot, measure, picture);
     let Some(tick) = picture.tick() else { return };
     let values = columns(picture, measure, tick, count as i64, ticks_a_value);
+    let parts = parts(picture, tick, usize::from(plot.width), wide as i64, ticks_a_value);
+    mark_lacking(pen, plot, &parts);
     let top = picture.scale(measure).top;
     let shares: Vec<_> = values.iter().map(|value| value.map(|value| value / top)).collect();
     let cells = canvas::area(&shares, usize::from(plot.height), pen.look.charts);
@@ -47,8 +52,11 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, measure: Measure) {
                 }
                 _ => of_measure(measure),
             };
-            let style =
-                if cell.crest { pen.theme.style(meaning) } else { pen.theme.faint(meaning) };
+            let style = match parts[place] {
+                Some(_) => pen.theme.style(Meaning::Muted),
+                None if cell.crest => pen.theme.style(meaning),
+                None => pen.theme.faint(meaning),
+            };
             pen.buffer[(x, y)].set_char(cell.character).set_style(style);
         }
     }
@@ -134,6 +142,16 @@ fn heading(pen: &mut Pen<'_>, area: Rect, measure: Measure, shown: Option<&Pictu
     let style = pen.theme.strong(meaning);
     pen.right(x, area.y, end, &value, style);
     let room = end.saturating_sub(x + width(&value));
+    let since = |tick: i64| fewest(picture, tick - crate::state::picture::SPAN_TICKS + 1, tick);
+    if let Some(nodes) = picture.tick().and_then(since) {
+        let few = format!("{LACKING} {} of {}", nodes.reporting, nodes.expected);
+        let words = [format!("{few} instances"), few];
+        if let Some(words) = words.iter().find(|text| width(text) + 4 <= room) {
+            let warn = pen.theme.style(Meaning::Warn);
+            pen.text(x + 1, area.y, end, &format!(" {words} "), warn);
+        }
+        return;
+    }
     let muted = pen.theme.style(Meaning::Muted);
     if let Some(detail) = details(picture, measure).iter().find(|text| width(text) + 4 <= room) {
         pen.text(x + 1, area.y, end, &format!(" {detail} "), muted);
@@ -187,6 +205,38 @@ fn columns(
             }
         })
         .collect()
+}
+
+/// Who is missing in each cell's ticks, the fewest of them.
+fn parts(
+    picture: &Picture,
+    tick: i64,
+    cells: usize,
+    values_a_cell: i64,
+    ticks_a_value: i64,
+) -> Vec<Option<Nodes>> {
+    let after = tick.div_euclid(ticks_a_value) + 1;
+    (0..cells as i64)
+        .map(|cell| {
+            let from = (after - (cells as i64 - cell) * values_a_cell) * ticks_a_value;
+            fewest(picture, from, (from + values_a_cell * ticks_a_value - 1).min(tick))
+        })
+        .collect()
+}
+
+fn fewest(picture: &Picture, from: i64, to: i64) -> Option<Nodes> {
+    (from..=to).filter_map(|tick| picture.series.at(tick).part).min_by_key(|nodes| nodes.reporting)
+}
+
+/// Marks the axis under cells that lack somebody's counts; its labels stay.
+fn mark_lacking(pen: &mut Pen<'_>, plot: Rect, parts: &[Option<Nodes>]) {
+    let warn = pen.theme.style(Meaning::Warn);
+    for (x, part) in (plot.x..plot.right()).zip(parts) {
+        let cell = &mut pen.buffer[(x, plot.bottom())];
+        if part.is_some() && cell.symbol() == "─" {
+            cell.set_char(LACKING).set_style(warn);
+        }
+    }
 }
 
 fn scale_labels(pen: &mut Pen<'_>, plot: Rect, measure: Measure, picture: &Picture) {

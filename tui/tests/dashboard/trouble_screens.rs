@@ -12,7 +12,7 @@ use pulseboard_tui::theme::Depth;
 use ratatui::style::Modifier;
 use serde_json::{Value, json};
 
-use crate::fixture::{NOW, WINDOWS, aggregate, frame, lines, live, look, picture, text};
+use crate::fixture::{NOW, WINDOWS, aggregate, frame, history, lines, live, look, picture, text};
 
 const SIZES: [(u16, u16); 4] = [(60, 16), (80, 24), (100, 28), (160, 48)];
 
@@ -257,4 +257,32 @@ fn the_figures_scroll_where_they_do_not_fit() {
         press(&mut state, Key::Down);
     }
     assert!(text(&state, (60, 16)).contains("up for"));
+}
+
+#[test]
+fn charts_mark_the_seconds_that_lack_an_instance_without_a_colour_too() {
+    let size = (100, 28);
+    let mut state = live(size);
+    let whole = text(&state, size);
+    assert!(!whole.contains('×'), "{whole}");
+    for tick in NOW + 1..=NOW + 40 {
+        let nodes = if tick <= NOW + 30 { (1, 3) } else { (3, 3) };
+        state.update(told(tick, nodes, &[]), 2_000);
+    }
+    for depth in [Depth::None, Depth::Sixteen, Depth::True] {
+        for charts in [Charts::Braille, Charts::Block] {
+            let drawn = lines(&picture(&state, size, &look(depth, charts)));
+            assert_eq!(drawn.matches("× 1 of 3").count(), 4, "{drawn}");
+            let axes: Vec<&str> = drawn.lines().filter(|line| line.contains(" now ")).collect();
+            assert_eq!(axes.len(), 2, "{drawn}");
+            assert!(axes.iter().all(|axis| axis.contains("××")), "{drawn}");
+        }
+    }
+    // All that lacked somebody is made whole.
+    let corrections = history("5s", NOW + 1, NOW + 30);
+    let Event::Feed(Feed::Frame(mut mended)) = told(NOW + 41, (3, 3), &[]) else { unreachable!() };
+    mended.corrections = Some(corrections);
+    state.update(Event::Feed(Feed::Frame(mended)), 3_000);
+    let drawn = text(&state, size);
+    assert!(!drawn.contains('×'), "{drawn}");
 }
