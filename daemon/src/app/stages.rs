@@ -222,6 +222,9 @@ impl Running {
         let drained = tokio::task::spawn_blocking(move || {
             let events = self.stages.journal.stats().events;
             self.stages.journal.clone().close();
+            if let Some(archive) = &self.stages.archive {
+                archive.close();
+            }
             self.aggregator.stop();
             Kept { events }
         });

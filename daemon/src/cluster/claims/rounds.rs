@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use redis::{RedisResult, Value};
 use tokio::sync::{Notify, oneshot};
 
-use super::{Claimant, NODE_BYTES, PENDING_MS};
+use super::{Claimant, NODE_BYTES, PENDING_MS, TROUBLED_FOR};
 use crate::cluster::link::{Call, Link, Script};
 use crate::ingest::Away;
 use crate::ingest::claims::UNCLAIMED;
@@ -325,8 +325,7 @@ impl Claimant {
                     Ok(_) => "its answer is not one".to_owned(),
                     Err(error) => self.0.link.words(&error),
                 };
-                tracing::warn!("{}: {why}; ids go unclaimed", self.0.link.setting());
-                *self.0.trouble.lock() = Some((self.0.clock.elapsed(), why));
+                self.note_trouble(&why);
                 for origin in origins {
                     verdict(origin, Verdict::Away);
                 }
@@ -337,6 +336,15 @@ impl Claimant {
             let Value::Int(code) = exception else { continue };
             let Some(origin) = origins.get(code as usize / 2) else { continue };
             verdict(origin, if code % 2 == 1 { Verdict::Taken } else { Verdict::Pending });
+        }
+    }
+
+    /// Says it once while it lasts: there are many calls a second.
+    fn note_trouble(&self, why: &str) {
+        let now = self.0.clock.elapsed();
+        let before = self.0.trouble.lock().replace((now, why.to_owned()));
+        if before.is_none_or(|(at, _)| now.saturating_sub(at) >= TROUBLED_FOR) {
+            tracing::warn!("{}: {why}; ids go unclaimed", self.0.link.setting());
         }
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::reason::Trouble;
 use super::{Mongo, Ready};
@@ -75,6 +75,8 @@ struct Inner {
     slots: Arc<Semaphore>,
     /// How long the store keeps events.
     events_kept_ms: i64,
+    /// Whether nothing is asked any more.
+    closed: watch::Sender<bool>,
 }
 
 impl Archive {
@@ -82,7 +84,13 @@ impl Archive {
     pub fn new(mongo: Mongo, own: Own, clock: Clock) -> Self {
         let events_kept_ms = i64::from(mongo.settings().events_days) * 24 * 3_600_000;
         let (runtime, slots) = (Handle::current(), Arc::new(Semaphore::new(ASKED_MAX)));
-        Self(Arc::new(Inner { mongo, own, clock, runtime, slots, events_kept_ms }))
+        let closed = watch::Sender::new(false);
+        Self(Arc::new(Inner { mongo, own, clock, runtime, slots, events_kept_ms, closed }))
+    }
+
+    /// Gives up what is being asked, for an end: a store that hangs holds nobody up.
+    pub fn close(&self) {
+        self.0.closed.send_replace(true);
     }
 
     /// Every event that was stored from then on (Unix ms) is there; `None` when all ever were.

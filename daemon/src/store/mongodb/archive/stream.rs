@@ -79,6 +79,8 @@ enum Came {
     Batch(Option<Batch>),
     /// The store is away.
     Away,
+    /// The daemon is about to end.
+    Closed,
     /// It took too long.
     Late,
 }
@@ -132,12 +134,13 @@ impl Documents<'_> {
 
     fn wait(&mut self, within: Duration, heeds_away: bool) -> Came {
         let inner = &self.archive.0;
-        let state = inner.mongo.watch();
+        let (state, mut closed) = (inner.mongo.watch(), inner.closed.subscribe());
         let coming = &mut self.batches.coming;
         inner.runtime.block_on(async {
             tokio::select! {
                 biased;
                 batch = coming.recv() => Came::Batch(batch),
+                _ = closed.wait_for(|closed| *closed) => Came::Closed,
                 () = away(state), if heeds_away => Came::Away,
                 () = tokio::time::sleep(within) => Came::Late,
             }
@@ -153,6 +156,7 @@ impl Documents<'_> {
                 let away = self.archive.ready().err();
                 Err(away.unwrap_or_else(|| self.archive.unavailable("it went away meanwhile")))
             }
+            Came::Closed => Err(self.archive.unavailable("not asked any more: the daemon stops")),
             Came::Late => {
                 let problem = format!("the server does not answer within {} s", within.as_secs());
                 Err(self.archive.unavailable(&problem))
