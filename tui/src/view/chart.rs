@@ -143,18 +143,42 @@ fn heading(pen: &mut Pen<'_>, area: Rect, measure: Measure, shown: Option<&Pictu
     pen.right(x, area.y, end, &value, style);
     let room = end.saturating_sub(x + width(&value));
     let since = |tick: i64| fewest(picture, tick - crate::state::picture::SPAN_TICKS + 1, tick);
-    if let Some(nodes) = picture.tick().and_then(since) {
-        let few = format!("{LACKING} {} of {}", nodes.reporting, nodes.expected);
-        let words = [format!("{few} instances"), few];
-        if let Some(words) = words.iter().find(|text| width(text) + 4 <= room) {
-            let warn = pen.theme.style(Meaning::Warn);
-            pen.text(x + 1, area.y, end, &format!(" {words} "), warn);
+    let lacking = picture.tick().and_then(since).map(lacking).unwrap_or_default();
+    let details = details(picture, measure);
+    let (note, detail) = fitting(&lacking, &details, room);
+    let mut x = x + 1;
+    for (text, meaning) in [(note, Meaning::Warn), (detail, Meaning::Muted)] {
+        if let Some(text) = text {
+            let style = pen.theme.style(meaning);
+            x = pen.text(x, area.y, end, &format!(" {text} "), style) + 1;
         }
-        return;
     }
-    let muted = pen.theme.style(Meaning::Muted);
-    if let Some(detail) = details(picture, measure).iter().find(|text| width(text) + 4 <= room) {
-        pen.text(x + 1, area.y, end, &format!(" {detail} "), muted);
+}
+
+/// That seconds of the chart lack somebody's counts, the fullest first.
+fn lacking(nodes: Nodes) -> Vec<String> {
+    let few = format!("{LACKING} {} of {}", nodes.reporting, nodes.expected);
+    vec![format!("{few} instances"), few]
+}
+
+/// What an edge of so many cells has room for, of a note and of details, each the fullest first. Who is
+/// missing qualifies all the chart shows, so that the note stays where only one of the two fits; where
+/// both do, the details lose nothing for its longer form.
+fn fitting<'a>(
+    notes: &'a [String],
+    details: &'a [String],
+    room: u16,
+) -> (Option<&'a String>, Option<&'a String>) {
+    // Each stands between two spaces, with the edge's line before, and the line goes on behind.
+    let cells = |text: &String| width(text) + 3;
+    let fits = |cells: u16| cells < room;
+    if notes.is_empty() {
+        return (None, details.iter().find(|detail| fits(cells(detail))));
+    }
+    let mut pairs = details.iter().flat_map(|detail| notes.iter().map(move |note| (note, detail)));
+    match pairs.find(|(note, detail)| fits(cells(note) + cells(detail))) {
+        Some((note, detail)) => (Some(note), Some(detail)),
+        None => (notes.iter().find(|note| fits(cells(note))), None),
     }
 }
 

@@ -278,6 +278,20 @@ fn charts_mark_the_seconds_that_lack_an_instance_without_a_colour_too() {
             assert!(axes.iter().all(|axis| axis.contains("××")), "{drawn}");
         }
     }
+    // Where both fit the details stand beside it, and where one does it is the note.
+    let heading = |size: (u16, u16), name: &str| {
+        let mut resized = state.clone();
+        resized.update(Event::Input(Input::Resize { width: size.0, height: size.1 }), 2_100);
+        let drawn = text(&resized, size);
+        let (_, heading) = drawn.split_once(name).expect("the chart is drawn");
+        heading.split(" ─╮").next().unwrap_or_default().to_owned()
+    };
+    let wide = heading((160, 48), "latency p95, 5s");
+    assert!(wide.contains("─ × 1 of 3 ─ p50 ") && wide.contains("p99 "), "{wide}");
+    let events = heading((160, 48), "events/s, 5s");
+    assert!(events.contains("─ × 1 of 3 instances ─ ") && events.contains(" events ─"), "{events}");
+    let narrow = heading((80, 24), "latency p95, 5s");
+    assert!(narrow.contains("× 1 of 3") && !narrow.contains("p99"), "{narrow}");
     // All that lacked somebody is made whole.
     let corrections = history("5s", NOW + 1, NOW + 30);
     let Event::Feed(Feed::Frame(mut mended)) = told(NOW + 41, (3, 3), &[]) else { unreachable!() };
