@@ -6,16 +6,45 @@
 #![allow(clippy::unwrap_used, reason = "a scenario that cannot go on has failed")]
 #![allow(clippy::disallowed_methods, reason = "waiting needs a clock")]
 
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Below what the kernel hands out, and apart from what other scenarios use.
-const PORT: u16 = 21_560;
+const PORTS: Range<u16> = 21_500..21_700;
+/// As many as a cluster takes.
+const BLOCK: u16 = 8;
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Ports for one cluster. They are ours as long as this value lives: a locked file says so to all
+/// tests of this machine.
+struct Ports {
+    all: Range<u16>,
+    _lock: File,
+}
+
+impl Ports {
+    fn take() -> Self {
+        let folder = std::env::temp_dir().join("pulseboard-test-ports");
+        std::fs::create_dir_all(&folder).unwrap();
+        for first in PORTS.step_by(BLOCK.into()) {
+            let mut options = OpenOptions::new();
+            let lock = options.create(true).append(true).open(folder.join(first.to_string()));
+            let lock = lock.unwrap();
+            let all = first..first + BLOCK;
+            let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+            if lock.try_lock().is_ok() && all.clone().all(free) {
+                return Self { all, _lock: lock };
+            }
+        }
+        panic!("no {BLOCK} ports of {PORTS:?} are free");
+    }
+}
 
 struct Cluster {
     child: Child,
@@ -24,9 +53,10 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn start() -> Self {
+    fn start(ports: &Ports) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.args(["cluster", "--built", "--rate", "50", "--port", &PORT.to_string()]);
+        command.args(["cluster", "--built", "--rate", "50"]);
+        command.args(["--port", &ports.all.start.to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap();
         let (typed, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
@@ -87,7 +117,8 @@ fn pid(line: &str) -> u32 {
 
 #[test]
 fn a_cluster_comes_up_survives_a_killed_daemon_and_leaves_nothing_behind() {
-    let mut cluster = Cluster::start();
+    let ports = Ports::take();
+    let mut cluster = Cluster::start(&ports);
     let daemon = pid(&cluster.line_with("daemon2"));
     cluster.line_with("Ctrl-C stops all");
     cluster.until("daemon3", "3 of 3 instances");
@@ -110,7 +141,7 @@ fn a_cluster_comes_up_survives_a_killed_daemon_and_leaves_nothing_behind() {
     let logs = logs.rsplit(' ').next().unwrap().trim_end_matches('.').to_owned();
     let folder = std::path::Path::new(&logs).parent().unwrap();
     assert!(!folder.join("data").exists(), "its data is gone");
-    for port in PORT..PORT + 8 {
+    for port in ports.all.clone() {
         assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "{port} is still in use");
     }
 }
