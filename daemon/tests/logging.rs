@@ -35,7 +35,7 @@ fn ask(daemon: &Daemon, line: &str, headers: &str) -> support::Answer {
 /// Opens a socket, says one thing if the daemon lets it, and leaves.
 fn socket(daemon: &Daemon, target: &str, headers: &str, text: &str) {
     let mut stream = TcpStream::connect(daemon.address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let upgrade = format!(
         "GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"

@@ -70,6 +70,22 @@ pub(crate) fn chromium() -> anyhow::Result<PathBuf> {
     find().context("chromium was installed and is not there")
 }
 
+/// Whether a small file system may be mounted, tried with one: a full disk takes it. Not every
+/// machine allows it, containers rarely do.
+pub(crate) fn may_mount() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir().context("there is no folder for temporary files")?;
+    let quiet = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).arg(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    if !quiet("mount", &["-t", "tmpfs", "-o", "size=64k", "none"]) {
+        bail!("this machine does not let us mount a file system");
+    }
+    quiet("umount", &["--lazy"]);
+    Ok(())
+}
+
 /// `jq`, which a recipe in docs/recipes uses.
 pub(crate) fn jq() -> anyhow::Result<()> {
     which("jq").map_or_else(|| apt_install(&["jq"]), |_| Ok(()))

@@ -66,6 +66,12 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         steps.step("service: haproxy", || service::balancer(haproxy));
     }
     steps.step("rust: tests", || plainly(tools.tell(&mut tests())));
+    match packages::may_mount() {
+        Ok(()) => {
+            steps.step("rust: a full disk", || plainly(tools.tell(&mut full_disk())));
+        }
+        Err(error) => steps.pass_over("rust: a full disk", &format!("{error:#}")),
+    }
 
     if !page || !built {
         steps.leave_out("page: in a browser", "the page or the daemon was not built");
@@ -91,4 +97,10 @@ fn tests() -> Command {
     }
     println!("cargo-nextest is not installed: cargo test runs the tests instead");
     cargo(&["test", "--quiet", "--workspace", "--no-fail-fast"])
+}
+
+/// The scenario in which MongoDB has no room, on a file system of its own.
+fn full_disk() -> Command {
+    let scenario = ["--test", "faults", "mongodb_has_no_room", "--", "--ignored", "--exact"];
+    cargo(&[&["test", "--quiet", "--workspace"], &scenario[..]].concat())
 }

@@ -15,7 +15,9 @@ use crate::{daemon, drained, items};
 fn events(round: i64) -> Vec<Value> {
     let now = now_ms();
     let (kinds, sites) = (["view", "click", "error"], ["shop", "blog"]);
-    let ages = [1_500, 1_900, 2_500, 4_000, 20_000, 55_000, 120_000, 3_000_000];
+    // Far enough from a minute that all daemons take them for as old, however long it takes to send
+    // them to one after the other.
+    let ages = [1_500, 1_900, 2_500, 4_000, 15_000, 30_000, 120_000, 3_000_000];
     let event = |nth: usize| {
         let mut event = json!({
             "eventId": format!("{round}/{nth}"), "type": kinds[nth % 3],
@@ -95,7 +97,9 @@ fn uneventful(mut answer: Value) -> Value {
         (0..events.len()).filter(|nth| events[*nth] == 0).collect()
     });
     for column in columns.values_mut().filter_map(Value::as_array_mut) {
-        quiet.iter().for_each(|nth| column[*nth] = Value::Null);
+        for nth in &quiet {
+            column[*nth] = Value::Null;
+        }
     }
     answer
 }
@@ -198,7 +202,9 @@ fn mongodb_answers_as_the_embedded_store_does_drained_or_not_and_after_a_kill() 
     let events = events(2);
     for daemon in [&embedded, &mongo] {
         post(daemon, "/api/events", &events);
-        let to = now_ms() / 1_000;
+    }
+    let to = now_ms() / 1_000;
+    for daemon in [&embedded, &mongo] {
         wait_framed(daemon, to);
     }
     let lasting: Vec<String> = paths

@@ -2,9 +2,16 @@
 
 use std::path::Path;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::scene::Scene;
 use crate::shared::mongod::Mongod;
 use crate::support::eventually;
+
+fn signal(scene: &Scene, signal: Signal) {
+    let pid = Pid::from_raw(scene.daemon().pid() as i32).expect("a child has a pid");
+    kill_process(pid, signal).unwrap();
+}
 
 fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
@@ -26,7 +33,10 @@ fn the_second_daemon_with_a_nodes_id_says_so_and_writes_nothing_until_the_first_
     scene.post(400);
     scene.all_is_there();
     let copied = tempfile::tempdir().unwrap();
+    // As it is at one moment: files come and go while it runs.
+    signal(&scene, Signal::STOP);
     copy(scene.dir.path(), copied.path());
+    signal(&scene, Signal::CONT);
     let second = scene.another(copied.path());
     let detail = eventually("the second says so", || {
         let store = second.get("/health/ready").json()["checks"]["store"].clone();

@@ -117,7 +117,7 @@ rounds! {
 }
 
 #[test]
-#[ignore = "takes the right to mount a file system"]
+#[ignore = "takes the right to mount a file system: cargo xtask test runs it where it may"]
 fn mongodb_has_no_room() {
     round(2_017, &[Fault::MongodDiskFull], 1, true);
 }

@@ -356,7 +356,8 @@ fn a_power_cut_at_any_moment_keeps_tombstones_and_shows_nothing_that_was_held() 
                 );
             }
             disk = disk.after_power_cut(random.random());
-            let (journal, recovery) = open_with(&disk, options());
+            // Looked at on a copy: whoever looks has seen what is there, which may be written down.
+            let (journal, recovery) = open_with(&disk.after_power_cut(0), options());
             let context = format!("seed {seed} round {round} {recovery:?}");
             let shown: BTreeSet<u64> = seen(&journal).into_iter().map(|(seq, _)| seq).collect();
             assert!(known.gone.is_disjoint(&shown), "{context}");
